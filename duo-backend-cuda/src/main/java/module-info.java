@@ -1,0 +1,6 @@
+/** The CUDA backend behind one service provider. */
+module org.duoattention.backend.cuda {
+    requires org.duoattention.api;
+    requires org.duoattention.quant;
+    requires static org.jspecify;
+}

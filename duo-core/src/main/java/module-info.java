@@ -1,0 +1,12 @@
+/** Checkpoints, tokenizer, forward pass, hybrid cache, prefill and sessions. */
+module org.duoattention.core {
+    requires transitive org.duoattention.api;
+    requires org.duoattention.quant;
+    requires ai.djl.tokenizers;
+    requires com.google.guice;
+    requires org.slf4j;
+    requires tools.jackson.databind;
+    requires static org.jspecify;
+
+    exports org.duoattention.core;
+}

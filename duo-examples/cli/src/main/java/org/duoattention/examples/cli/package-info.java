@@ -1,0 +1,5 @@
+/** The {@code duo} command line. */
+@NullMarked
+package org.duoattention.examples.cli;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+/** A cache policy built as an outsider would build it. */
+module org.duoattention.examples.policy {
+    requires org.duoattention.api;
+}

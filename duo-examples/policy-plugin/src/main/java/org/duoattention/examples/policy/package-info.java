@@ -1,0 +1,2 @@
+/** A cache policy built as an outsider would build it. */
+package org.duoattention.examples.policy;

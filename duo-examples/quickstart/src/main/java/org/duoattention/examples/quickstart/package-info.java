@@ -1,0 +1,5 @@
+/** The library in five lines. */
+@NullMarked
+package org.duoattention.examples.quickstart;
+
+import org.jspecify.annotations.NullMarked;

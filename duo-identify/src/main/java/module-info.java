@@ -1,0 +1,5 @@
+/** Finding retrieval heads and measuring what a head mask keeps. */
+module org.duoattention.identify {
+    requires transitive org.duoattention.core;
+    requires static org.jspecify;
+}

@@ -1,0 +1,5 @@
+/** Finding retrieval heads. */
+@NullMarked
+package org.duoattention.identify;
+
+import org.jspecify.annotations.NullMarked;
