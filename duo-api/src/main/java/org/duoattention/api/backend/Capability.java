@@ -1,0 +1,27 @@
+package org.duoattention.api.backend;
+
+/**
+ * What a backend may or may not be able to do beyond the operations that every backend has. A device lists its
+ * capabilities; using one that it does not list throws {@link UnsupportedCapabilityException}.
+ */
+public enum Capability {
+    /** Attention scores per slot: slabs whose retention asks for scores, and scores in {@link ComputeStream#slots}. */
+    SCORES("attention scores"),
+    /** {@link PrefillMode#WINDOW} in {@link ComputeStream#attend}. */
+    WINDOW_PREFILL("the window prefill mode"),
+    /** {@link ComputeStream#truncate}. */
+    ROLLBACK("rollback"),
+    /** {@link ComputeStream#save} and {@link ComputeStream#restore}. */
+    SNAPSHOT("saving and restoring slabs");
+
+    private final String label;
+
+    Capability(String label) {
+        this.label = label;
+    }
+
+    /** A noun phrase for messages. */
+    public String label() {
+        return label;
+    }
+}

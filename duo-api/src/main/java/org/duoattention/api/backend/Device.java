@@ -1,0 +1,69 @@
+package org.duoattention.api.backend;
+
+import java.util.Set;
+import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.TensorSpec;
+
+/**
+ * The memory of a backend and the source of its streams.
+ *
+ * <p>May be used from any thread; allocation is thread-safe. After {@link #close}, every call on the device, its
+ * tensors, slabs and streams but {@code close} throws {@link IllegalStateException}.
+ */
+public interface Device extends AutoCloseable {
+    /** The id of the backend that opened this device. */
+    String backendId();
+
+    /** One line for people: the hardware and the path taken, for example {@code AVX-512, 2 threads}. */
+    String description();
+
+    /** What the device can do beyond the operations that every backend has. */
+    Set<Capability> capabilities();
+
+    /**
+     * Makes a host tensor usable as a weight: without a copy where the device can read host memory, by uploading it
+     * otherwise. The host memory must stay alive and unchanged until the returned tensor is closed. Adopted tensors are
+     * read-only.
+     *
+     * @param tensor F32, F16 or BF16; any alignment
+     * @throws IllegalArgumentException when the element type is not supported
+     * @throws DeviceMemoryException when an upload does not fit
+     */
+    Tensor adopt(HostTensor tensor);
+
+    /**
+     * Allocates a tensor of zeros.
+     *
+     * @throws DeviceMemoryException when it does not fit; nothing is allocated then
+     */
+    Tensor allocate(TensorSpec spec);
+
+    /**
+     * Allocates an empty slab.
+     *
+     * @throws IllegalArgumentException when the format is not supported
+     * @throws UnsupportedCapabilityException when the retention asks for scores and the device has no {@link
+     *     Capability#SCORES}
+     * @throws DeviceMemoryException when it does not fit; nothing is allocated then
+     */
+    Slab allocate(SlabSpec spec);
+
+    /** Exactly the bytes that {@link #allocate(SlabSpec)} would take. */
+    long bytes(SlabSpec spec);
+
+    /** Exactly the bytes that {@link #allocate(TensorSpec)} would take. */
+    long bytes(TensorSpec spec);
+
+    /** Bytes of device memory that tensors and slabs take now; adopted host memory does not count. */
+    long allocatedBytes();
+
+    /** Bytes that can still be allocated, as far as is known. */
+    long availableBytes();
+
+    /** Opens a stream that belongs to the calling thread. The caller closes it. */
+    ComputeStream openStream();
+
+    /** Releases everything that came from this device. */
+    @Override
+    void close();
+}

@@ -1,0 +1,25 @@
+package org.duoattention.api.backend;
+
+/**
+ * The key/value cache of one {@link SlabSpec} on a device. Opaque; layout, paging, rings and scales are the backend's.
+ *
+ * <p>The counters below are kept on the host in step with the calls made on the stream, and are read without waiting for
+ * the device. Owned by whoever allocated it; the device closes what is left.
+ */
+public interface Slab extends AutoCloseable {
+    /** What the slab was allocated for. */
+    SlabSpec spec();
+
+    /** Tokens seen so far: the next token's absolute position. Includes tokens that were evicted. */
+    long length();
+
+    /** The smallest length to which {@link ComputeStream#truncate} can go back exactly. */
+    long minLength();
+
+    /** Device bytes that the slab takes, scales and bookkeeping included; equal to {@link Device#bytes(SlabSpec)}. */
+    long bytes();
+
+    /** Releases the memory; no effect the second time. Work already queued is finished first. */
+    @Override
+    void close();
+}

@@ -1,0 +1,2 @@
+/** Which KV heads are retrieval heads, and the services that decide it. */
+package org.duoattention.api.head;

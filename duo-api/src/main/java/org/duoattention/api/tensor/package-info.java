@@ -1,0 +1,2 @@
+/** Element types, shapes, storage formats and host tensors. */
+package org.duoattention.api.tensor;
