@@ -1,0 +1,39 @@
+package org.duoattention.backend.cpu.kernel;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Scratch memory of one worker: off-heap, 64-byte aligned, grows to the largest request and stays. Used by one thread at
+ * a time; whoever made it closes it.
+ */
+public final class Workspace implements AutoCloseable {
+    private static final long ALIGNMENT = 64;
+
+    private @Nullable Arena arena;
+    private MemorySegment memory = MemorySegment.NULL;
+
+    /**
+     * Memory of at least {@code bytes} bytes with undefined content, valid until the next call or close. Ask once per
+     * kernel call and cut it up.
+     */
+    public MemorySegment reserve(long bytes) {
+        if (memory.byteSize() < bytes) {
+            close();
+            Arena fresh = Arena.ofShared();
+            arena = fresh;
+            memory = fresh.allocate(bytes, ALIGNMENT);
+        }
+        return memory;
+    }
+
+    @Override
+    public void close() {
+        if (arena != null) {
+            arena.close();
+            arena = null;
+            memory = MemorySegment.NULL;
+        }
+    }
+}
