@@ -9,4 +9,5 @@ module org.duoattention.core {
     requires static org.jspecify;
 
     exports org.duoattention.core;
+    exports org.duoattention.core.tokenizer;
 }
