@@ -13,8 +13,9 @@ import org.duoattention.api.cache.SlotTable;
  * <p>A stream belongs to the platform thread that opened it; another thread's call throws {@link WrongThreadException}.
  * Activations are F32 tensors {@code [tokens, width]}; weights may be F32, F16 or BF16 and are used without conversion.
  * Sums are accumulated in at least F32. Output tensors do not overlap inputs unless an operation says so. Shapes are
- * checked before anything is queued: a mismatch throws {@link IllegalArgumentException} that holds the shapes. After
- * close of the stream, its device, or an argument: {@link IllegalStateException}.
+ * checked before anything is queued: a mismatch throws {@link IllegalArgumentException} that holds the shapes; so do an
+ * argument that came from another device and an output that was adopted. After close of the stream, its device, or an
+ * argument: {@link IllegalStateException}.
  */
 public interface ComputeStream extends AutoCloseable {
     // Transfers
@@ -120,7 +121,8 @@ public interface ComputeStream extends AutoCloseable {
     void evict(Slab slab);
 
     /**
-     * Positions, and scores when the retention asks for them, of the slots that one head holds. Waits for queued work.
+     * Positions, and scores when the retention asks for them, of the slots that one head retains: what the next append's
+     * first query would see, so without the undo margin of streaming heads. Waits for queued work.
      *
      * @param head KV head of the layer; one of the slab's
      */
@@ -137,7 +139,8 @@ public interface ComputeStream extends AutoCloseable {
     void compact(Slab slab, List<int[]> keep);
 
     /**
-     * Takes back the last tokens, so that the slab is as if they had never been appended.
+     * Takes back the last tokens, so that the slab is as if they had never been appended. An eviction that followed them
+     * counts as one at the new length.
      *
      * @param length the new {@link Slab#length}
      * @throws IllegalArgumentException when {@code length} is less than {@link Slab#minLength} or more than the current
@@ -157,6 +160,8 @@ public interface ComputeStream extends AutoCloseable {
      * Writes everything the slab holds into host memory, in a form that this backend's {@link #restore} reads. The
      * target holds the data after the next {@link #synchronize}.
      *
+     * @param target exactly {@link #saveBytes} bytes, alive until then
+     * @throws IllegalArgumentException when the target has another size
      * @throws UnsupportedCapabilityException without {@link Capability#SNAPSHOT}
      */
     void save(Slab slab, MemorySegment target);

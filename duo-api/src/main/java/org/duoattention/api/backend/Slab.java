@@ -13,7 +13,11 @@ public interface Slab extends AutoCloseable {
     /** Tokens seen so far: the next token's absolute position. Includes tokens that were evicted. */
     long length();
 
-    /** The smallest length to which {@link ComputeStream#truncate} can go back exactly. */
+    /**
+     * The smallest length to which {@link ComputeStream#truncate} can go back exactly: 0 for a slab that retains all, at
+     * most {@code length() - spec().undo()} for sinks and recent tokens, up to {@code length()} for retentions that are
+     * compacted or scored.
+     */
     long minLength();
 
     /** Device bytes that the slab takes, scales and bookkeeping included; equal to {@link Device#bytes(SlabSpec)}. */

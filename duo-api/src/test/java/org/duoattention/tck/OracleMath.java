@@ -1,0 +1,205 @@
+package org.duoattention.tck;
+
+import java.util.Arrays;
+import org.duoattention.api.backend.PrefillMode;
+import org.duoattention.api.backend.Rope;
+import org.duoattention.api.cache.Retention;
+import org.duoattention.api.model.HeadSet;
+import org.duoattention.api.model.ModelShape;
+
+/**
+ * Every operation of {@link org.duoattention.api.backend.ComputeStream} in double precision on row-major arrays, written
+ * to be read. Results are new arrays unless said otherwise.
+ */
+public final class OracleMath {
+    private OracleMath() {}
+
+    /** Rows {@code ids} of a table of {@code width} columns. */
+    public static double[] embed(double[] table, int width, int[] ids) {
+        double[] out = new double[ids.length * width];
+        for (int t = 0; t < ids.length; t++) {
+            System.arraycopy(table, ids[t] * width, out, t * width, width);
+        }
+        return out;
+    }
+
+    /** Normalises every consecutive group of {@code weight.length} elements; the groups divide the rows. */
+    public static double[] rmsNorm(double[] x, double[] weight, double epsilon) {
+        double[] out = new double[x.length];
+        int group = weight.length;
+        for (int start = 0; start < x.length; start += group) {
+            double squares = 0;
+            for (int i = 0; i < group; i++) {
+                squares += x[start + i] * x[start + i];
+            }
+            double root = Math.sqrt(squares / group + epsilon);
+            for (int i = 0; i < group; i++) {
+                out[start + i] = x[start + i] / root * weight[i];
+            }
+        }
+        return out;
+    }
+
+    /**
+     * {@code x * transpose(weight) + bias}.
+     *
+     * @param x {@code [tokens, in]}
+     * @param weight {@code [outputs, in]}
+     * @param bias {@code [outputs]}, or an empty array
+     */
+    public static double[] linear(double[] x, double[] weight, double[] bias, int in, int outputs) {
+        int tokens = x.length / in;
+        double[] out = new double[tokens * outputs];
+        for (int t = 0; t < tokens; t++) {
+            for (int o = 0; o < outputs; o++) {
+                double sum = 0;
+                for (int i = 0; i < in; i++) {
+                    sum += x[t * in + i] * weight[o * in + i];
+                }
+                out[t * outputs + o] = bias.length == 0 ? sum : sum + bias[o];
+            }
+        }
+        return out;
+    }
+
+    /** Rotates every head of every row; row {@code t} of {@code width} elements is at {@code position + t}. */
+    public static double[] rope(double[] x, int width, int headDim, Rope rope, long position) {
+        double[] out = x.clone();
+        int pairs = rope.pairs();
+        for (int t = 0; t < x.length / width; t++) {
+            for (int head = t * width; head < (t + 1) * width; head += headDim) {
+                for (int i = 0; i < pairs; i++) {
+                    double angle = (position + t) * rope.inverseFrequency(i);
+                    double cos = Math.cos(angle) * rope.attentionFactor();
+                    double sin = Math.sin(angle) * rope.attentionFactor();
+                    double a = x[head + i];
+                    double b = x[head + i + pairs];
+                    out[head + i] = a * cos - b * sin;
+                    out[head + i + pairs] = b * cos + a * sin;
+                }
+            }
+        }
+        return out;
+    }
+
+    /** {@code gate * sigmoid(gate) * up}. */
+    public static double[] swiGlu(double[] gate, double[] up) {
+        double[] out = new double[gate.length];
+        for (int i = 0; i < gate.length; i++) {
+            out[i] = gate[i] / (1 + Math.exp(-gate[i])) * up[i];
+        }
+        return out;
+    }
+
+    /** {@code a + b}. */
+    public static double[] add(double[] a, double[] b) {
+        double[] out = new double[a.length];
+        for (int i = 0; i < a.length; i++) {
+            out[i] = a[i] + b[i];
+        }
+        return out;
+    }
+
+    /** Whether the query at position {@code i} sees the token at position {@code j} of a slab that is evicted after
+     * every chunk, when its chunk begins at {@code chunkStart}. */
+    public static boolean visible(Retention retention, PrefillMode mode, long chunkStart, long i, long j) {
+        if (j > i) {
+            return false;
+        }
+        return switch (retention) {
+            case Retention.All all -> true;
+            case Retention.SinkAndRecent(int sinks, int recent) -> switch (mode) {
+                case WINDOW -> j < sinks || i - j <= recent;
+                case UPSTREAM -> j < sinks || j >= chunkStart || chunkStart - j <= recent;
+            };
+            case Retention.TopScored scored -> throw new IllegalArgumentException("what is seen depends on scores");
+            case Retention.Custom custom -> throw new IllegalArgumentException("what is seen depends on a selector");
+        };
+    }
+
+    /** Which tokens a query sees. */
+    @FunctionalInterface
+    public interface Visibility {
+        /**
+         * Whether KV head {@code head} shows the token at position {@code j} to the query at position {@code i}.
+         */
+        boolean sees(int head, long i, long j);
+    }
+
+    /**
+     * Attention of {@code tokens} queries over a history that starts at position 0.
+     *
+     * @param shape the heads
+     * @param heads the KV heads to compute; columns of other heads are NaN
+     * @param q {@code [tokens, attentionHeads * headDim]}
+     * @param k {@code [history, kvHeads * headDim]}, already rounded to the storage type
+     * @param v likewise
+     * @param chunkStart position of the first query
+     * @param scale factor on the logits
+     * @param visibility which tokens count
+     */
+    public static double[] attention(
+            ModelShape shape,
+            HeadSet heads,
+            double[] q,
+            double[] k,
+            double[] v,
+            long chunkStart,
+            double scale,
+            Visibility visibility) {
+        int dim = shape.headDim();
+        int history = k.length / shape.kvWidth();
+        int tokens = q.length / shape.queryWidth();
+        double[] out = new double[q.length];
+        Arrays.fill(out, Double.NaN);
+        for (int t = 0; t < tokens; t++) {
+            for (int h = 0; h < shape.attentionHeads(); h++) {
+                int kvHead = h / shape.queryHeadsPerKvHead();
+                if (!heads.contains(kvHead)) {
+                    continue;
+                }
+                int query = t * shape.queryWidth() + h * dim;
+                double[] logits = new double[history];
+                for (int j = 0; j < history; j++) {
+                    boolean seen = visibility.sees(kvHead, chunkStart + t, j);
+                    logits[j] = seen
+                            ? scale * dot(q, query, k, j * shape.kvWidth() + kvHead * dim, dim)
+                            : Double.NEGATIVE_INFINITY;
+                }
+                double[] p = softmax(logits);
+                for (int i = 0; i < dim; i++) {
+                    double sum = 0;
+                    for (int j = 0; j < history; j++) {
+                        sum += p[j] == 0 ? 0 : p[j] * v[j * shape.kvWidth() + kvHead * dim + i];
+                    }
+                    out[query + i] = sum;
+                }
+            }
+        }
+        return out;
+    }
+
+    /** {@code sum(a[aStart + i] * b[bStart + i])}. */
+    public static double dot(double[] a, int aStart, double[] b, int bStart, int length) {
+        double sum = 0;
+        for (int i = 0; i < length; i++) {
+            sum += a[aStart + i] * b[bStart + i];
+        }
+        return sum;
+    }
+
+    /** {@code exp(x) / sum(exp(x))}, computed relative to the maximum. At least one element is finite. */
+    public static double[] softmax(double[] logits) {
+        double max = Arrays.stream(logits).max().orElseThrow();
+        double[] p = new double[logits.length];
+        double sum = 0;
+        for (int j = 0; j < logits.length; j++) {
+            p[j] = Math.exp(logits[j] - max);
+            sum += p[j];
+        }
+        for (int j = 0; j < logits.length; j++) {
+            p[j] /= sum;
+        }
+        return p;
+    }
+}
