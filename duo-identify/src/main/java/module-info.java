@@ -2,4 +2,7 @@
 module org.duoattention.identify {
     requires transitive org.duoattention.core;
     requires static org.jspecify;
+
+    exports org.duoattention.identify.task;
+    exports org.duoattention.identify.text;
 }

@@ -1,0 +1,22 @@
+package org.duoattention.identify.task;
+
+import java.util.Arrays;
+
+/** Scores an answer by exact match of all words: those of the first line that has any, no more and no fewer. */
+public final class ExactMatch {
+    private ExactMatch() {}
+
+    /** Whether the generated text begins with a line that holds exactly the expected words. */
+    public static boolean matches(String expected, String generated) {
+        return Arrays.equals(words(expected), words(answerLine(generated)));
+    }
+
+    /** The line of the generated text that counts as the answer, without white space around it. */
+    public static String answerLine(String generated) {
+        return generated.strip().lines().findFirst().orElse("").strip();
+    }
+
+    private static String[] words(String line) {
+        return line.strip().split("\\s+");
+    }
+}
