@@ -63,22 +63,28 @@ final class GeneratedText implements HaystackText {
             return switch (random.nextInt(12)) {
                 case 0 -> pick(Words.TIMES) + " " + deed() + ", and " + deed() + ".";
                 case 1 -> deed() + " " + pick(Words.MANNERS) + ", because " + pick(Words.WEATHER) + ".";
-                case 2 -> "when " + somebody() + " " + past(pick(Words.MOVES)) + " " + pick(Words.PLACES) + ", "
-                        + pick(Words.WEATHER) + ".";
+                case 2 ->
+                    "when " + somebody() + " " + past(pick(Words.MOVES)) + " " + pick(Words.PLACES) + ", "
+                            + pick(Words.WEATHER) + ".";
                 case 3 -> "\"" + pick(Words.SPEECHES) + ",\" " + pick(Words.SPEAKING) + " " + somebody() + ".";
-                case 4 -> "\"" + pick(Words.SPEECHES) + ",\" " + pick(Words.SPEAKING) + " " + somebody() + ", \"and "
-                        + pick(Words.THOUGHTS) + ".\"";
+                case 4 ->
+                    "\"" + pick(Words.SPEECHES) + ",\" " + pick(Words.SPEAKING) + " " + somebody() + ", \"and "
+                            + pick(Words.THOUGHTS) + ".\"";
                 case 5 -> somebody() + " thought that " + pick(Words.THOUGHTS) + "; but " + deed() + ".";
-                case 6 -> "there was " + some() + " " + pick(Words.PLACES) + ", and " + somebody() + " "
-                        + past(pick(Words.ACTS)) + " it " + pick(Words.MANNERS) + ".";
-                case 7 -> pick(Words.WEATHER) + ", and " + somebody() + " " + past(pick(Words.MOVES)) + " "
-                        + pick(Words.PLACES) + " " + pick(Words.TIMES) + ".";
-                case 8 -> somebody() + " did not " + plain(pick(Words.ACTS)) + " " + some() + ", although "
-                        + pick(Words.THOUGHTS) + ".";
+                case 6 ->
+                    "there was " + some() + " " + pick(Words.PLACES) + ", and " + somebody() + " "
+                            + past(pick(Words.ACTS)) + " it " + pick(Words.MANNERS) + ".";
+                case 7 ->
+                    pick(Words.WEATHER) + ", and " + somebody() + " " + past(pick(Words.MOVES)) + " "
+                            + pick(Words.PLACES) + " " + pick(Words.TIMES) + ".";
+                case 8 ->
+                    somebody() + " did not " + plain(pick(Words.ACTS)) + " " + some() + ", although "
+                            + pick(Words.THOUGHTS) + ".";
                 case 9 -> "it seemed to " + somebody() + " that " + pick(Words.THOUGHTS) + ".";
                 case 10 -> deed() + " " + pick(Words.PLACES) + " " + pick(Words.TIMES) + ".";
-                default -> somebody() + " would " + plain(pick(Words.MOVES)) + " " + pick(Words.PLACES) + " or "
-                        + plain(pick(Words.ACTS)) + " " + some() + ", for " + pick(Words.THOUGHTS) + ".";
+                default ->
+                    somebody() + " would " + plain(pick(Words.MOVES)) + " " + pick(Words.PLACES) + " or "
+                            + plain(pick(Words.ACTS)) + " " + some() + ", for " + pick(Words.THOUGHTS) + ".";
             };
         }
 

@@ -30,7 +30,12 @@ class PasskeyTaskTest {
 
     @ParameterizedTest
     @CsvSource({
-        "256, 0, 1, 6", "256, 1, 4, 6", "512, 0.5, 4, 6", "512, 0.25, 10, 8", "2048, 0.75, 4, 4", "4096, 1, 10, 6",
+        "256, 0, 1, 6",
+        "256, 1, 4, 6",
+        "512, 0.5, 4, 6",
+        "512, 0.25, 10, 8",
+        "2048, 0.75, 4, 4",
+        "4096, 1, 10, 6",
         "100000, 0.5, 4, 6"
     })
     void thePromptHoldsItsAnswerAndFillsTheContext(int context, double depth, int needles, int words) {
@@ -41,7 +46,8 @@ class PasskeyTaskTest {
             List<MatchResult> found = new ArrayList<>();
             NEEDLE.matcher(prompt.text()).results().forEach(found::add);
             assertThat(found).hasSize(needles);
-            MatchResult asked = QUESTION.matcher(prompt.text()).results().findFirst().orElseThrow();
+            MatchResult asked =
+                    QUESTION.matcher(prompt.text()).results().findFirst().orElseThrow();
             MatchResult needle = found.stream()
                     .filter(match -> match.group(1).equals(asked.group(1)))
                     .findFirst()

@@ -34,10 +34,11 @@ class HaystackTextTest {
     @Test
     void generatedTextNeverHoldsAWordOfANeedle() {
         // Spelled out here rather than read from the task, so that a word missing there is noticed.
-        Set<String> needle = Set.of(("alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november"
-                        + " oscar papa quebec romeo sierra tango uniform victor whiskey xray yankee zulu passkey first second"
-                        + " third fourth fifth sixth seventh eighth ninth tenth")
-                .split(" "));
+        Set<String> needle =
+                Set.of(("alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november"
+                                + " oscar papa quebec romeo sierra tango uniform victor whiskey xray yankee zulu passkey first second"
+                                + " third fourth fifth sixth seventh eighth ninth tenth")
+                        .split(" "));
         assertThat(words(sentences(HaystackText.generated(0), 0, 20_000))).doesNotContainAnyElementsOf(needle);
     }
 
