@@ -1,5 +1,6 @@
 package org.duoattention.core;
 
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,5 +18,11 @@ public class DuoException extends RuntimeException {
     /** Creates one with the sentence to show and what led to it, which only the log shows. */
     public DuoException(String message, @Nullable Throwable cause) {
         super(message, cause);
+    }
+
+    /** The sentence to show; never null. */
+    @Override
+    public String getMessage() {
+        return Objects.requireNonNull(super.getMessage());
     }
 }
