@@ -8,6 +8,9 @@ module org.duoattention.core {
     requires tools.jackson.databind;
     requires static org.jspecify;
 
-    exports org.duoattention.core;
+    exports org.duoattention.core.json;
+    exports org.duoattention.core.load;
+    exports org.duoattention.core.model;
     exports org.duoattention.core.tokenizer;
+    exports org.duoattention.core;
 }

@@ -1,0 +1,36 @@
+package org.duoattention.core.load;
+
+import java.util.Optional;
+import java.util.Set;
+import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.core.DuoException;
+
+/**
+ * The weights of a model by name, wherever they come from. Tensors are views: they are valid until the source's owner
+ * closes it. May be used from any thread.
+ */
+public interface WeightSource {
+    /**
+     * A tensor, if there is one of that name.
+     *
+     * @throws DuoException when its element type is not F32, F16 or BF16
+     */
+    Optional<HostTensor> find(String name);
+
+    /**
+     * A tensor that must be there in the given shape.
+     *
+     * @throws DuoException when it is missing, has another shape, or is not F32, F16 or BF16
+     */
+    HostTensor get(String name, long... shape);
+
+    /** The names of all tensors, sorted. */
+    Set<String> names();
+
+    /** Which of F32, F16 and BF16 occur among the tensors. */
+    Set<DType> dtypes();
+
+    /** Bytes of all tensors together, without headers. */
+    long totalBytes();
+}
