@@ -57,8 +57,10 @@ public final class JsonFile {
             }
             return new JsonObject(file.toString(), "", object);
         } catch (JacksonException e) {
-            throw new DuoException(file + ": not valid JSON at " + JsonProblems.where(e) + "; check that the download is"
-                    + " complete", e);
+            throw new DuoException(
+                    file + ": not valid JSON at " + JsonProblems.where(e) + "; check that the download is"
+                            + " complete",
+                    e);
         } catch (IOException e) {
             throw new DuoException(file + ": cannot be read: " + Quoted.of(String.valueOf(e.getMessage())), e);
         }

@@ -56,15 +56,15 @@ final class SafetensorsFile {
 
     private static long headerLength(Path file, FileChannel channel, long fileSize) throws IOException {
         if (fileSize < LENGTH_BYTES) {
-            throw new DuoException(file + ": has " + fileSize + " bytes, a safetensors file has at least " + LENGTH_BYTES
-                    + "; download it again");
+            throw new DuoException(file + ": has " + fileSize + " bytes, a safetensors file has at least "
+                    + LENGTH_BYTES + "; download it again");
         }
         ByteBuffer buffer = ByteBuffer.allocate(LENGTH_BYTES).order(ByteOrder.LITTLE_ENDIAN);
         readFully(file, channel, buffer, 0);
         long length = buffer.getLong(0);
         if (length <= 0 || length > MAX_HEADER_BYTES) {
-            throw new DuoException(file + ": claims a header of " + Long.toUnsignedString(length) + " bytes, expected 1 to "
-                    + MAX_HEADER_BYTES + "; is it a safetensors file?");
+            throw new DuoException(file + ": claims a header of " + Long.toUnsignedString(length)
+                    + " bytes, expected 1 to " + MAX_HEADER_BYTES + "; is it a safetensors file?");
         }
         if (length > fileSize - LENGTH_BYTES) {
             throw new DuoException(file + ": claims a header of " + length + " bytes but has only "
@@ -89,7 +89,8 @@ final class SafetensorsFile {
 
     private static void checkCoverage(Path file, Map<String, TensorHeader> headers, long dataBytes) {
         List<Map.Entry<String, TensorHeader>> inOrder = new ArrayList<>(headers.entrySet());
-        inOrder.sort(Comparator.comparingLong((Map.Entry<String, TensorHeader> e) -> e.getValue().begin())
+        inOrder.sort(Comparator.comparingLong(
+                        (Map.Entry<String, TensorHeader> e) -> e.getValue().begin())
                 .thenComparingLong(e -> e.getValue().end()));
         long covered = 0;
         for (Map.Entry<String, TensorHeader> entry : inOrder) {
@@ -100,8 +101,9 @@ final class SafetensorsFile {
                         + dataBytes + "; the file is truncated, download it again");
             }
             if (header.begin() != covered) {
-                throw new DuoException(tensor + " begins at byte " + header.begin() + " of the data, expected " + covered
-                        + "; tensors must follow each other without " + (header.begin() < covered ? "overlap" : "holes"));
+                throw new DuoException(tensor + " begins at byte " + header.begin() + " of the data, expected "
+                        + covered + "; tensors must follow each other without "
+                        + (header.begin() < covered ? "overlap" : "holes"));
             }
             covered = header.end();
         }

@@ -79,7 +79,8 @@ final class ModelConfigReader {
             throw config.problem("attention_bias", "false; " + family.modelType() + " has no attention biases");
         }
         if (family != ModelFamily.LLAMA && config.bool("mlp_bias", false)) {
-            throw config.problem("mlp_bias", "false; " + family.modelType() + " has no biases in the feed-forward layer");
+            throw config.problem(
+                    "mlp_bias", "false; " + family.modelType() + " has no biases in the feed-forward layer");
         }
     }
 
@@ -92,7 +93,8 @@ final class ModelConfigReader {
         int kvHeads = kvHeads(family, heads);
         int headDim = headDim(family, hidden, heads);
         if ((long) heads * headDim > MAX_WIDTH) {
-            throw config.problem("num_attention_heads", "heads of " + headDim + " whose width adds up to at most " + MAX_WIDTH);
+            throw config.problem(
+                    "num_attention_heads", "heads of " + headDim + " whose width adds up to at most " + MAX_WIDTH);
         }
         return new ModelShape(layers, hidden, heads, kvHeads, headDim, intermediate, vocab);
     }
@@ -102,8 +104,8 @@ final class ModelConfigReader {
         int byDefault = config.has(key) ? heads : family.defaultKvHeads().orElse(heads);
         int kvHeads = Math.toIntExact(config.integer(key, 1, MAX_HEADS).orElse(byDefault));
         if (heads % kvHeads != 0) {
-            throw new DuoException(config.file() + ": num_attention_heads is " + heads + " and " + key + " is " + kvHeads
-                    + (config.isSet(key) ? "" : " by default") + ", expected a multiple of it");
+            throw new DuoException(config.file() + ": num_attention_heads is " + heads + " and " + key + " is "
+                    + kvHeads + (config.isSet(key) ? "" : " by default") + ", expected a multiple of it");
         }
         return kvHeads;
     }
@@ -119,8 +121,8 @@ final class ModelConfigReader {
         } else if (hidden % heads == 0) {
             headDim = hidden / heads;
         } else {
-            throw config.problem("hidden_size", "a multiple of num_attention_heads, which is " + heads
-                    + ", or a " + key);
+            throw config.problem(
+                    "hidden_size", "a multiple of num_attention_heads, which is " + heads + ", or a " + key);
         }
         if (headDim % 2 != 0) {
             throw new DuoException(config.file() + ": heads are " + headDim

@@ -93,8 +93,7 @@ public record RopeConfig(double theta, RopeScaling scaling) {
             case "dynamic" -> new RopeScaling.Dynamic(requiredFactor(parameters), maxPositions);
             case "llama3" -> llama3(config, parameters, maxPositions);
             case "yarn" -> yarn(config, parameters, maxPositions);
-            default -> throw parameters.problem(
-                    key, "a supported rotation: default, linear, dynamic, llama3 or yarn");
+            default -> throw parameters.problem(key, "a supported rotation: default, linear, dynamic, llama3 or yarn");
         };
     }
 
@@ -135,7 +134,8 @@ public record RopeConfig(double theta, RopeScaling scaling) {
     private static int originalPositions(JsonObject config, JsonObject parameters, int maxPositions) {
         // A value beside the other keys has priority over the one among the parameters, as in transformers.
         JsonObject holder = config.isSet(ORIGINAL_POSITIONS) ? config : parameters;
-        return Math.toIntExact(holder.integer(ORIGINAL_POSITIONS, 1, MAX_POSITIONS).orElse(maxPositions));
+        return Math.toIntExact(
+                holder.integer(ORIGINAL_POSITIONS, 1, MAX_POSITIONS).orElse(maxPositions));
     }
 
     private static OptionalDouble factor(JsonObject parameters) {
@@ -147,7 +147,8 @@ public record RopeConfig(double theta, RopeScaling scaling) {
     }
 
     private static double required(JsonObject parameters, String key) {
-        return parameters.number(key, 1e-3, 1e6)
+        return parameters
+                .number(key, 1e-3, 1e6)
                 .orElseThrow(() -> parameters.problem(key, "a number from 0.001 to 1000000"));
     }
 }

@@ -76,7 +76,8 @@ class SharedModelsTest {
                 .isEqualTo(new RopeConfig(1_000_000, new RopeScaling.None()));
         assertThat(ModelConfig.read(SharedFiles.require("models/llama31-rope")).rope())
                 .isEqualTo(new RopeConfig(500_000, new RopeScaling.Llama3(8, 1, 4, 256)));
-        assertThat(ModelConfig.read(SharedFiles.require("models/nano-retrieval")).rope())
+        assertThat(ModelConfig.read(SharedFiles.require("models/nano-retrieval"))
+                        .rope())
                 .isEqualTo(new RopeConfig(500_000, new RopeScaling.None()));
     }
 }
