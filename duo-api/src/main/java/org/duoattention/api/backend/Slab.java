@@ -15,7 +15,7 @@ public interface Slab extends AutoCloseable {
 
     /**
      * The smallest length to which {@link ComputeStream#truncate} can go back exactly: 0 for a slab that retains all, at
-     * most {@code length() - spec().undo()} for sinks and recent tokens, up to {@code length()} for retentions that are
+     * most {@code max(0, length() - spec().undo())} for sinks and recent tokens, up to {@code length()} for retentions that are
      * compacted or scored.
      */
     long minLength();
