@@ -98,9 +98,12 @@ public interface CpuKernels {
      * Joins the states of one row that {@link #attend} left for consecutive ordinal ranges, and writes the row's result to
      * {@code task.out()}.
      *
-     * @param partials {@code splits} states after each other, each {@code group * (headDim + 2)} floats
+     * @param partials the states
+     * @param offset byte offset of the row's state for the first range: {@code group * (headDim + 2)} floats
+     * @param stride bytes from there to the row's state for the next range
+     * @param splits number of ranges
      */
-    default void merge(AttentionTask task, long row, MemorySegment partials, int splits) {
+    default void merge(AttentionTask task, long row, MemorySegment partials, long offset, long stride, int splits) {
         int dim = task.head().headDim();
         int group = task.group();
         ValueLayout.OfFloat f32 = ValueLayout.JAVA_FLOAT_UNALIGNED;
@@ -108,7 +111,7 @@ public interface CpuKernels {
         for (int g = 0; g < group; g++) {
             float max = Float.NEGATIVE_INFINITY;
             for (int s = 0; s < splits; s++) {
-                max = Math.max(max, partials.get(f32, 4L * (s * group + g) * (dim + 2)));
+                max = Math.max(max, partials.get(f32, offset + s * stride + 4L * g * (dim + 2)));
             }
             long at = task.out().at(row, task.column() + (long) g * dim);
             for (int d = 0; d < dim; d++) {
@@ -116,7 +119,7 @@ public interface CpuKernels {
             }
             double sum = 0;
             for (int s = 0; s < splits; s++) {
-                long state = 4L * (s * group + g) * (dim + 2);
+                long state = offset + s * stride + 4L * g * (dim + 2);
                 float factor = (float) Math.exp(partials.get(f32, state) - max);
                 sum += (double) factor * partials.get(f32, state + 4);
                 for (int d = 0; d < dim && factor != 0; d++) {

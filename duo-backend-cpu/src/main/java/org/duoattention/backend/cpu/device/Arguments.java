@@ -1,0 +1,115 @@
+package org.duoattention.backend.cpu.device;
+
+import java.lang.foreign.MemorySegment;
+import org.duoattention.api.backend.Projection;
+import org.duoattention.api.backend.Slab;
+import org.duoattention.api.backend.Tensor;
+import org.duoattention.api.tensor.DType;
+import org.duoattention.backend.cpu.memory.CpuSlab;
+import org.duoattention.backend.cpu.memory.CpuTensor;
+import org.duoattention.backend.cpu.memory.DeviceMemory;
+
+/** Checks of arguments before anything is computed. Every message holds the shapes. */
+final class Arguments {
+    private final DeviceMemory memory;
+
+    Arguments(DeviceMemory memory) {
+        this.memory = memory;
+    }
+
+    /** An open tensor of this device. */
+    CpuTensor tensor(Tensor tensor) {
+        if (!(tensor instanceof CpuTensor mine) || !mine.belongsTo(memory)) {
+            throw new IllegalArgumentException("the tensor " + tensor.spec() + " belongs to another device");
+        }
+        mine.requireOpen();
+        return mine;
+    }
+
+    /** An open tensor that may be written to. */
+    CpuTensor target(Tensor tensor) {
+        CpuTensor mine = tensor(tensor);
+        if (mine.isReadOnly()) {
+            throw new IllegalArgumentException("the tensor " + tensor.spec() + " is adopted and so read-only");
+        }
+        return mine;
+    }
+
+    /** F32 {@code [tokens, width]}. */
+    CpuTensor activation(String name, Tensor tensor) {
+        return activation(name, tensor(tensor));
+    }
+
+    /** F32 {@code [tokens, width]} that may be written to. */
+    CpuTensor activationTarget(String name, Tensor tensor) {
+        return activation(name, target(tensor));
+    }
+
+    private static CpuTensor activation(String name, CpuTensor tensor) {
+        require(
+                tensor.spec().dtype() == DType.F32 && tensor.spec().rank() == 2,
+                name + " must be F32[tokens, width], not " + tensor.spec());
+        return tensor;
+    }
+
+    /** A weight of any weight type. */
+    CpuTensor weight(String name, Tensor tensor) {
+        CpuTensor mine = tensor(tensor);
+        DType dtype = mine.spec().dtype();
+        require(
+                dtype == DType.F32 || dtype == DType.F16 || dtype == DType.BF16,
+                name + " must be F32, F16 or BF16, not " + mine.spec());
+        return mine;
+    }
+
+    /** An open slab of this device. */
+    CpuSlab slab(Slab slab) {
+        if (!(slab instanceof CpuSlab mine) || !mine.belongsTo(memory)) {
+            throw new IllegalArgumentException(
+                    "the slab of layer " + slab.spec().layer() + " belongs to another device");
+        }
+        mine.requireOpen();
+        return mine;
+    }
+
+    static void require(boolean condition, String message) {
+        if (!condition) {
+            throw new IllegalArgumentException(message);
+        }
+    }
+
+    static void sameShape(CpuTensor a, CpuTensor b) {
+        require(a.spec().equals(b.spec()), "shapes differ: " + a.spec() + " and " + b.spec());
+    }
+
+    static void apart(CpuTensor out, CpuTensor in) {
+        require(!out.overlaps(in), "the output " + out.spec() + " overlaps the input " + in.spec());
+    }
+
+    static void hostBytes(MemorySegment host, long bytes, String what) {
+        require(
+                host.byteSize() >= bytes,
+                what + " takes " + bytes + " bytes, the host segment has " + host.byteSize());
+    }
+
+    /** Checks one projection of {@code x}. */
+    void projection(CpuTensor x, Projection projection) {
+        CpuTensor weight = weight("the weight", projection.weight());
+        CpuTensor out = activationTarget("the output", projection.out());
+        require(
+                weight.spec().rank() == 2
+                        && weight.spec().extent(1) == x.spec().extent(1)
+                        && out.spec().extent(0) == x.spec().extent(0)
+                        && out.spec().extent(1) == weight.spec().extent(0),
+                "x " + x.spec() + " times the transpose of " + weight.spec() + " does not give " + out.spec());
+        if (projection.bias().isPresent()) {
+            CpuTensor bias = weight("the bias", projection.bias().get());
+            require(
+                    bias.spec().rank() == 1 && bias.spec().elements() == weight.spec().extent(0),
+                    "the bias " + bias.spec() + " does not fit the weight " + weight.spec());
+            apart(out, bias);
+        }
+        apart(out, x);
+        apart(out, weight);
+    }
+}

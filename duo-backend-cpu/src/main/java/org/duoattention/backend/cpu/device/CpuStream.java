@@ -1,0 +1,424 @@
+package org.duoattention.backend.cpu.device;
+
+import static org.duoattention.backend.cpu.device.Arguments.apart;
+import static org.duoattention.backend.cpu.device.Arguments.require;
+import static org.duoattention.backend.cpu.device.Arguments.sameShape;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+import org.duoattention.api.backend.ComputeStream;
+import org.duoattention.api.backend.PrefillMode;
+import org.duoattention.api.backend.Projection;
+import org.duoattention.api.backend.Rope;
+import org.duoattention.api.backend.Slab;
+import org.duoattention.api.backend.Tensor;
+import org.duoattention.api.cache.ScoreSpec;
+import org.duoattention.api.cache.SlotTable;
+import org.duoattention.api.model.ModelShape;
+import org.duoattention.backend.cpu.kernel.AttentionTask;
+import org.duoattention.backend.cpu.kernel.CpuKernels;
+import org.duoattention.backend.cpu.kernel.Matrix;
+import org.duoattention.backend.cpu.kernel.SlotRuns;
+import org.duoattention.backend.cpu.kernel.Workspace;
+import org.duoattention.backend.cpu.memory.CpuSlab;
+import org.duoattention.backend.cpu.memory.CpuTensor;
+import org.duoattention.backend.cpu.memory.DeviceMemory;
+import org.duoattention.backend.cpu.memory.Slots;
+import org.jspecify.annotations.Nullable;
+
+/** Checks arguments, cuts operations into parts, and runs them on the threads of the device before returning. */
+final class CpuStream implements ComputeStream {
+    private final String backendId;
+    private final CpuKernels kernels;
+    private final DeviceMemory memory;
+    private final Workers workers;
+    private final Arguments arguments;
+    private final Consumer<CpuStream> onClose;
+    private final Thread owner = Thread.currentThread();
+    private final RopeTables ropeTables;
+    private final Workspace partials = new Workspace();
+    private boolean closed;
+
+    CpuStream(
+            String backendId,
+            CpuKernels kernels,
+            DeviceMemory memory,
+            Workers workers,
+            Consumer<CpuStream> onClose) {
+        this.backendId = backendId;
+        this.kernels = kernels;
+        this.memory = memory;
+        this.workers = workers;
+        this.onClose = onClose;
+        this.arguments = new Arguments(memory);
+        this.ropeTables = new RopeTables(workers);
+    }
+
+    private void requireOwner() {
+        if (Thread.currentThread() != owner) {
+            throw new WrongThreadException("a stream of " + backendId + " belongs to " + owner + ", not to "
+                    + Thread.currentThread());
+        }
+    }
+
+    private void requireOpen() {
+        requireOwner();
+        memory.requireOpen();
+        if (closed) {
+            throw new IllegalStateException("the stream is closed");
+        }
+    }
+
+    @Override
+    public void upload(MemorySegment source, Tensor target) {
+        requireOpen();
+        CpuTensor tensor = arguments.target(target);
+        long bytes = tensor.spec().byteSize();
+        Arguments.hostBytes(source, bytes, "the tensor " + tensor.spec());
+        Matrix matrix = tensor.matrix();
+        MemorySegment.copy(source, 0, matrix.segment(), matrix.offset(), bytes);
+    }
+
+    @Override
+    public void download(Tensor source, MemorySegment target) {
+        requireOpen();
+        CpuTensor tensor = arguments.tensor(source);
+        long bytes = tensor.spec().byteSize();
+        Arguments.hostBytes(target, bytes, "the tensor " + tensor.spec());
+        Matrix matrix = tensor.matrix();
+        MemorySegment.copy(matrix.segment(), matrix.offset(), target, 0, bytes);
+    }
+
+    @Override
+    public void synchronize() {
+        requireOpen();
+    }
+
+    @Override
+    public void embed(Tensor table, int[] ids, Tensor out) {
+        requireOpen();
+        CpuTensor rows = arguments.weight("the table", table);
+        CpuTensor result = arguments.activationTarget("the output", out);
+        require(
+                rows.spec().rank() == 2
+                        && result.spec().extent(0) == ids.length
+                        && result.spec().extent(1) == rows.spec().extent(1),
+                "the rows of " + ids.length + " ids in the table " + rows.spec() + " do not give " + result.spec());
+        for (int id : ids) {
+            require(
+                    id >= 0 && id < rows.spec().extent(0),
+                    "token id " + id + " is not in the table " + rows.spec() + ": ids are 0 to "
+                            + (rows.spec().extent(0) - 1));
+        }
+        apart(result, rows);
+        workers.rows(ids.length, rows.spec().extent(1), (from, to) -> {
+            for (long t = from; t < to; t++) {
+                int id = ids[(int) t];
+                kernels.widen(rows.matrix(), id, id + 1L, result.matrix(), t);
+            }
+        });
+    }
+
+    @Override
+    public void rmsNorm(Tensor x, Tensor weight, float epsilon, Tensor out) {
+        requireOpen();
+        CpuTensor input = arguments.activation("x", x);
+        CpuTensor scale = arguments.weight("the weight", weight);
+        CpuTensor result = arguments.activationTarget("the output", out);
+        requireNorm(input, scale, result);
+        norm(input, scale, epsilon, result);
+    }
+
+    private static void requireNorm(CpuTensor x, CpuTensor weight, CpuTensor out) {
+        sameShape(x, out);
+        long group = weight.spec().elements();
+        require(
+                weight.spec().rank() == 1 && group > 0 && x.spec().extent(1) % group == 0,
+                "the weight " + weight.spec() + " does not divide the rows of " + x.spec());
+        require(
+                !out.overlaps(x) || out.matrix().equals(x.matrix()),
+                "the output " + out.spec() + " overlaps the input " + x.spec() + " in part");
+        apart(out, weight);
+    }
+
+    private void norm(CpuTensor x, CpuTensor weight, float epsilon, CpuTensor out) {
+        workers.rows(x.spec().extent(0), x.spec().extent(1), (from, to) ->
+                kernels.rmsNorm(x.matrix(), weight.matrix(), epsilon, out.matrix(), from, to));
+    }
+
+    @Override
+    public void linear(Tensor x, Projection projection) {
+        linears(x, List.of(projection));
+    }
+
+    @Override
+    public void linears(Tensor x, List<Projection> projections) {
+        requireOpen();
+        CpuTensor input = arguments.activation("x", x);
+        int count = projections.size();
+        int block = kernels.linearRowBlock();
+        // Parts of all projections are numbered through: those of projection p begin at first[p].
+        int[] first = new int[count + 1];
+        for (int p = 0; p < count; p++) {
+            Projection projection = projections.get(p);
+            arguments.projection(input, projection);
+            long outs = projection.weight().spec().rows();
+            first[p + 1] = first[p] + workers.parts(outs, block, outs * input.spec().elements());
+        }
+        workers.run(first[count], (part, workspace) -> {
+            int p = 0;
+            while (part >= first[p + 1]) {
+                p++;
+            }
+            Projection projection = projections.get(p);
+            Matrix weight = ((CpuTensor) projection.weight()).matrix();
+            int parts = first[p + 1] - first[p];
+            long from = Workers.cut(weight.rows(), block, parts, part - first[p]);
+            long to = Workers.cut(weight.rows(), block, parts, part - first[p] + 1);
+            if (from < to) {
+                Matrix out = ((CpuTensor) projection.out()).matrix();
+                kernels.linear(input.matrix(), weight, bias(projection), out, from, to, workspace);
+            }
+        });
+    }
+
+    private static @Nullable Matrix bias(Projection projection) {
+        return projection.bias().isPresent() ? ((CpuTensor) projection.bias().get()).matrix() : null;
+    }
+
+    @Override
+    public void rope(Tensor x, int headDim, Rope rope, long position) {
+        requireOpen();
+        CpuTensor input = arguments.activationTarget("x", x);
+        require(
+                headDim >= 2L * rope.pairs() && input.spec().extent(1) % headDim == 0 && position >= 0,
+                "heads of " + headDim + " with " + rope.pairs() + " rotated pairs at position " + position
+                        + " do not fit the rows of " + input.spec());
+        RopeTables.Table table = ropeTables.get(rope, position, input.spec().extent(0));
+        workers.rows(input.spec().extent(0), input.spec().extent(1), (from, to) ->
+                kernels.rope(input.matrix(), headDim, table.cos(), table.sin(), from, to));
+    }
+
+    @Override
+    public void swiGlu(Tensor gate, Tensor up, Tensor out) {
+        requireOpen();
+        CpuTensor g = arguments.activation("gate", gate);
+        CpuTensor u = arguments.activation("up", up);
+        CpuTensor result = arguments.activationTarget("the output", out);
+        sameShape(g, u);
+        sameShape(g, result);
+        for (CpuTensor input : List.of(g, u)) {
+            require(
+                    !result.overlaps(input) || result.matrix().equals(input.matrix()),
+                    "the output " + result.spec() + " overlaps the input " + input.spec() + " in part");
+        }
+        workers.rows(g.spec().elements(), 8, (from, to) ->
+                kernels.swiGlu(g.matrix(), u.matrix(), result.matrix(), from, to));
+    }
+
+    @Override
+    public void add(Tensor target, Tensor x) {
+        requireOpen();
+        CpuTensor sum = arguments.activationTarget("the target", target);
+        CpuTensor input = arguments.activation("x", x);
+        sameShape(sum, input);
+        apart(sum, input);
+        workers.rows(sum.spec().elements(), 1, (from, to) -> kernels.add(sum.matrix(), input.matrix(), from, to));
+    }
+
+    @Override
+    public void addRmsNorm(Tensor target, Tensor x, Tensor weight, float epsilon, Tensor out) {
+        requireOpen();
+        CpuTensor sum = arguments.activationTarget("the target", target);
+        CpuTensor input = arguments.activation("x", x);
+        CpuTensor scale = arguments.weight("the weight", weight);
+        CpuTensor result = arguments.activationTarget("the output", out);
+        sameShape(sum, input);
+        apart(sum, input);
+        requireNorm(sum, scale, result);
+        apart(result, input);
+        long width = sum.spec().extent(1);
+        // One row after the other, so that the sum is normalised while it is in cache.
+        workers.rows(sum.spec().extent(0), 2 * width, (from, to) -> {
+            for (long row = from; row < to; row++) {
+                kernels.add(sum.matrix(), input.matrix(), row * width, (row + 1) * width);
+                kernels.rmsNorm(sum.matrix(), scale.matrix(), epsilon, result.matrix(), row, row + 1);
+            }
+        });
+    }
+
+    @Override
+    public void append(Slab slab, Tensor k, Tensor v) {
+        requireOpen();
+        CpuSlab cache = arguments.slab(slab);
+        CpuTensor keys = arguments.activation("k", k);
+        CpuTensor values = arguments.activation("v", v);
+        sameShape(keys, values);
+        ModelShape shape = cache.spec().shape();
+        require(
+                keys.spec().extent(1) == shape.kvWidth(),
+                "keys " + keys.spec() + " do not have " + shape.kvHeads() + " x " + shape.headDim() + " columns");
+        long tokens = keys.spec().extent(0);
+        require(
+                tokens <= cache.spec().maxChunk(),
+                tokens + " tokens exceed the largest chunk of " + cache.spec().maxChunk() + " in " + keys.spec());
+        cache.slots().requireRoom(tokens);
+        SlotRuns targets = cache.slots().next(tokens);
+        int heads = cache.heads();
+        workers.rows(heads * tokens, shape.headDim(), (from, to) -> {
+            for (long at = from; at < to; ) {
+                long head = at / tokens;
+                long end = Math.min(to, (head + 1) * tokens);
+                cache.store(
+                        (int) head, keys.matrix(), values.matrix(), targets, at - head * tokens, end - head * tokens);
+                at = end;
+            }
+        });
+        cache.advance(tokens);
+    }
+
+    @Override
+    public void attend(Slab slab, Tensor q, float scale, PrefillMode mode, Tensor out) {
+        attendAll(List.of(slab), q, scale, mode, out);
+    }
+
+    @Override
+    public void attendAll(List<Slab> slabs, Tensor q, float scale, PrefillMode mode, Tensor out) {
+        requireOpen();
+        CpuTensor queries = arguments.activation("q", q);
+        CpuTensor result = arguments.activationTarget("the output", out);
+        sameShape(queries, result);
+        apart(result, queries);
+        long tokens = queries.spec().extent(0);
+        List<AttentionTask> tasks = new ArrayList<>();
+        for (Slab slab : slabs) {
+            CpuSlab cache = arguments.slab(slab);
+            requireQueries(cache, queries);
+            Slots slots = cache.slots();
+            SlotRuns runs = slots.visible();
+            long window = mode == PrefillMode.WINDOW
+                    ? slots.windowStart(slots.length() - tokens)
+                    : AttentionTask.NO_WINDOW;
+            ModelShape shape = cache.spec().shape();
+            int group = shape.queryHeadsPerKvHead();
+            for (int i = 0; i < cache.heads(); i++) {
+                int column = cache.spec().heads().get(i) * group * shape.headDim();
+                tasks.add(new AttentionTask(
+                        cache.head(i),
+                        runs,
+                        slots.always(),
+                        window,
+                        runs.count() - tokens + 1,
+                        queries.matrix(),
+                        column,
+                        group,
+                        scale,
+                        result.matrix()));
+            }
+        }
+        new AttentionRun(kernels, workers, tokens, tasks).run(partials);
+        int next = 0;
+        for (Slab slab : slabs) {
+            CpuSlab cache = (CpuSlab) slab;
+            score(cache, tokens, tasks.subList(next, next + cache.heads()));
+            next += cache.heads();
+        }
+    }
+
+    private static void requireQueries(CpuSlab slab, CpuTensor q) {
+        ModelShape shape = slab.spec().shape();
+        require(
+                q.spec().extent(1) == shape.queryWidth(),
+                "queries " + q.spec() + " do not have " + shape.attentionHeads() + " x " + shape.headDim()
+                        + " columns");
+        require(
+                q.spec().extent(0) == slab.lastAppend(),
+                "queries " + q.spec() + " do not match the slab's last append of " + slab.lastAppend()
+                        + " tokens: append, attend, then evict");
+    }
+
+    /** Where a retention asks for scores, takes in those of the last queries of the chunk. */
+    private void score(CpuSlab slab, long tokens, List<AttentionTask> tasks) {
+        if (!slab.awaitsScores()) {
+            return;
+        }
+        ScoreSpec score = slab.spec().retention().scores().orElseThrow();
+        float[][] sums = new float[slab.heads()][Math.toIntExact(slab.slots().visible().count())];
+        long from = Math.max(0, tokens - score.trailingQueries());
+        workers.run(sums.length, (i, workspace) -> kernels.scores(tasks.get(i), from, tokens, sums[i]));
+        slab.addScores(sums, score);
+    }
+
+    @Override
+    public void evict(Slab slab) {
+        requireOpen();
+        arguments.slab(slab).evict();
+    }
+
+    @Override
+    public SlotTable slots(Slab slab, int head) {
+        requireOpen();
+        CpuSlab cache = arguments.slab(slab);
+        for (int i = 0; i < cache.heads(); i++) {
+            if (cache.spec().heads().get(i) == head) {
+                return cache.table(i);
+            }
+        }
+        throw new IllegalArgumentException("head " + head + " is not one of " + cache.spec().heads());
+    }
+
+    @Override
+    public void compact(Slab slab, List<int[]> keep) {
+        requireOpen();
+        arguments.slab(slab).compact(keep);
+    }
+
+    @Override
+    public void truncate(Slab slab, long length) {
+        requireOpen();
+        CpuSlab cache = arguments.slab(slab);
+        require(
+                length >= cache.minLength() && length <= cache.length(),
+                "a slab of " + cache.length() + " tokens can go back to " + cache.minLength() + " at most, not to "
+                        + length);
+        cache.truncate(length);
+    }
+
+    @Override
+    public long saveBytes(Slab slab) {
+        requireOpen();
+        return arguments.slab(slab).saveBytes();
+    }
+
+    @Override
+    public void save(Slab slab, MemorySegment target) {
+        requireOpen();
+        CpuSlab cache = arguments.slab(slab);
+        Arguments.hostBytes(target, cache.saveBytes(), "the snapshot");
+        cache.save(target);
+    }
+
+    @Override
+    public void restore(Slab slab, MemorySegment source) {
+        requireOpen();
+        arguments.slab(slab).restore(source);
+    }
+
+    @Override
+    public void close() {
+        requireOwner();
+        if (!closed) {
+            closed = true;
+            onClose.accept(this);
+            release();
+        }
+    }
+
+    /** Frees the scratch memory. */
+    void release() {
+        ropeTables.close();
+        partials.close();
+    }
+}
