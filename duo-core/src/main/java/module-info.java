@@ -8,9 +8,20 @@ module org.duoattention.core {
     requires tools.jackson.databind;
     requires static org.jspecify;
 
+    exports org.duoattention.core.head;
     exports org.duoattention.core.json;
     exports org.duoattention.core.load;
     exports org.duoattention.core.model;
     exports org.duoattention.core.tokenizer;
     exports org.duoattention.core;
+
+    provides org.duoattention.api.cache.KVCachePolicy with
+            org.duoattention.core.cache.DuoPolicy,
+            org.duoattention.core.cache.FullPolicy,
+            org.duoattention.core.cache.StreamingPolicy;
+    provides org.duoattention.api.head.HeadMaskSource with
+            org.duoattention.core.head.AllHeads,
+            org.duoattention.core.head.MaskFileHeads,
+            org.duoattention.core.head.NoHeads,
+            org.duoattention.core.head.PatternHeads;
 }

@@ -4,7 +4,9 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import org.duoattention.core.DuoException;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
@@ -64,5 +66,15 @@ public final class JsonFile {
         } catch (IOException e) {
             throw new DuoException(file + ": cannot be read: " + Quoted.of(String.valueOf(e.getMessage())), e);
         }
+    }
+
+    /** A node as strings, numbers, booleans, nulls, lists and maps. */
+    static @Nullable Object plain(JsonNode node) {
+        return MAPPER.treeToValue(node, Object.class);
+    }
+
+    /** A JSON object of plain values (strings, numbers, booleans, nulls, lists, maps) as indented text. */
+    public static String format(Map<String, ? extends @Nullable Object> object) {
+        return MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(object) + "\n";
     }
 }

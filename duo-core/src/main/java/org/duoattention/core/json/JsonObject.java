@@ -10,6 +10,7 @@ import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeSet;
 import org.duoattention.core.DuoException;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -113,6 +114,15 @@ public final class JsonObject {
             throw malformed(key, "an object");
         }
         return Optional.of(new JsonObject(file, prefix + Quoted.of(key) + ".", object));
+    }
+
+    /** A modifiable copy as plain values, in the order of the file. */
+    public Map<String, @Nullable Object> toMap() {
+        Map<String, @Nullable Object> values = new LinkedHashMap<>();
+        for (String key : node.propertyNames()) {
+            values.put(key, JsonFile.plain(node.get(key)));
+        }
+        return values;
     }
 
     /** The values that are objects, by key, in the order of the file. */
