@@ -64,4 +64,44 @@ public abstract class AttentionBackendContract {
             return contractSubject();
         }
     }
+
+    @Nested
+    class Rollback extends RollbackTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
+
+    @Nested
+    class Compaction extends CompactionTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
+
+    @Nested
+    class Snapshots extends SnapshotTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
+
+    @Nested
+    class Lifecycle extends LifecycleTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
+
+    @Nested
+    class Identity extends IdentityTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
 }

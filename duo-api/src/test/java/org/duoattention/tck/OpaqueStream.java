@@ -252,13 +252,14 @@ final class OpaqueStream implements ComputeStream {
                                 : Double.NEGATIVE_INFINITY;
                     }
                     double[] p = OracleMath.softmax(logits);
-                    for (int d = 0; d < dim; d++) {
-                        double sum = 0;
-                        for (int s = 0; s < p.length; s++) {
-                            sum += p[s] == 0 ? 0 : p[s] * slots.get(s).value[d];
+                    double[] sum = new double[dim];
+                    for (int s = 0; s < p.length; s++) {
+                        double[] value = slots.get(s).value;
+                        for (int d = 0; d < dim && p[s] != 0; d++) {
+                            sum[d] += p[s] * value[d];
                         }
-                        out.write(at + d, sum);
                     }
+                    out.write(at, sum);
                     for (int s = 0; s < p.length && counts; s++) {
                         slots.get(s).score += p[s];
                     }
@@ -271,11 +272,9 @@ final class OpaqueStream implements ComputeStream {
         if (j > i) {
             return false;
         }
-        return switch (retention) {
-            case Retention.SinkAndRecent(int sinks, int recent) ->
-                j < sinks || (mode == PrefillMode.WINDOW ? i - j <= recent : j >= retainedFrom);
-            default -> true;
-        };
+        return !(retention instanceof Retention.SinkAndRecent streaming)
+                || j < streaming.sinks()
+                || (mode == PrefillMode.WINDOW ? i - j <= streaming.recent() : j >= retainedFrom);
     }
 
     @Override

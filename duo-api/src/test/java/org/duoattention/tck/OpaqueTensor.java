@@ -85,8 +85,8 @@ final class OpaqueTensor implements Tensor {
         System.arraycopy(values, 0, numbers, offset, values.length);
     }
 
-    void write(int index, double value) {
-        numbers[offset + index] = value;
+    void write(int index, double[] values) {
+        System.arraycopy(values, 0, numbers, offset + index, values.length);
     }
 
     @Override

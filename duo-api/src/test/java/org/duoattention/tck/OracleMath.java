@@ -106,15 +106,14 @@ public final class OracleMath {
         if (j > i) {
             return false;
         }
-        return switch (retention) {
-            case Retention.All all -> true;
-            case Retention.SinkAndRecent(int sinks, int recent) -> switch (mode) {
-                case WINDOW -> j < sinks || i - j <= recent;
-                case UPSTREAM -> j < sinks || j >= chunkStart || chunkStart - j <= recent;
-            };
-            case Retention.TopScored scored -> throw new IllegalArgumentException("what is seen depends on scores");
-            case Retention.Custom custom -> throw new IllegalArgumentException("what is seen depends on a selector");
-        };
+        if (retention instanceof Retention.All) {
+            return true;
+        }
+        if (retention instanceof Retention.SinkAndRecent streaming) {
+            long reach = mode == PrefillMode.WINDOW ? i : Math.min(i, chunkStart);
+            return j < streaming.sinks() || j >= reach - streaming.recent();
+        }
+        throw new IllegalArgumentException("what " + retention + " shows depends on more than positions");
     }
 
     /** Which tokens a query sees. */
@@ -167,12 +166,11 @@ public final class OracleMath {
                             : Double.NEGATIVE_INFINITY;
                 }
                 double[] p = softmax(logits);
-                for (int i = 0; i < dim; i++) {
-                    double sum = 0;
-                    for (int j = 0; j < history; j++) {
-                        sum += p[j] == 0 ? 0 : p[j] * v[j * shape.kvWidth() + kvHead * dim + i];
+                Arrays.fill(out, query, query + dim, 0);
+                for (int j = 0; j < history; j++) {
+                    for (int i = 0; i < dim && p[j] != 0; i++) {
+                        out[query + i] += p[j] * v[j * shape.kvWidth() + kvHead * dim + i];
                     }
-                    out[query + i] = sum;
                 }
             }
         }

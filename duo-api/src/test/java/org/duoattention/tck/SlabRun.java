@@ -165,6 +165,8 @@ final class SlabRun {
                 double sum = 0;
                 for (int i = 0; i < dim; i++) {
                     sum += absoluteQuery[i] * Math.abs(keys[at + i]);
+                }
+                for (int i = 0; i < dim; i++) {
                     bounds[row + i] += p[j] * Math.abs(values[at + i]);
                 }
                 largestSum = Math.max(largestSum, scale * sum);

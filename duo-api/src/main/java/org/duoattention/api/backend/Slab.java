@@ -14,9 +14,9 @@ public interface Slab extends AutoCloseable {
     long length();
 
     /**
-     * The smallest length to which {@link ComputeStream#truncate} can go back exactly: 0 for a slab that retains all, at
-     * most {@code max(0, length() - spec().undo())} for sinks and recent tokens, up to {@code length()} for retentions that are
-     * compacted or scored.
+     * The smallest length to which {@link ComputeStream#truncate} can go back exactly: 0 for a slab that retains all; for
+     * sinks and recent tokens at most {@code max(0, n - spec().undo())}, where {@code n} is the longest that the slab has
+     * been; up to {@code length()} for retentions that are compacted or scored.
      */
     long minLength();
 
