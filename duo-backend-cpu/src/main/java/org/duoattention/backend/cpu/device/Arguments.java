@@ -88,7 +88,7 @@ final class Arguments {
 
     static void hostBytes(MemorySegment host, long bytes, String what) {
         require(
-                host.byteSize() >= bytes,
+                host.byteSize() == bytes,
                 what + " takes " + bytes + " bytes, the host segment has " + host.byteSize());
     }
 
