@@ -2,6 +2,4 @@
 module org.duoattention.quant {
     requires transitive org.duoattention.api;
     requires static org.jspecify;
-
-    exports org.duoattention.quant.checkpoint;
 }

@@ -180,8 +180,7 @@ abstract class CompactionTopic extends BackendTopic {
             HEADS.stream().forEach(head -> addScores(run, spec, q, tokens, head, scores.get(head)));
             checkScores(run, spec, scores, queries);
             if (kept.get(0).size() > 13) {
-                int[] others = spec.sharedAcrossHeads() ? new int[] {0, 2, 5, 13} : new int[] {1, 2, 7, 12};
-                compact(run, new int[] {0, 2, 5, 13}, others);
+                compact(run, new int[] {0, 2, 5, 13}, new int[] {1, 2, 7, 12});
                 checkScores(run, spec, scores, queries);
             }
         }

@@ -13,6 +13,14 @@ public interface KVCachePolicy {
     /** The unique name by which users choose this policy: lower-case letters, digits and dashes. */
     String name();
 
+    /**
+     * Which settings of the session the plan depends on; none by default. A session refuses a setting that its policy does
+     * not list, and asks for retrieval heads when the policy lists {@link PlanInput#HEADS}.
+     */
+    default Set<PlanInput> inputs() {
+        return Set.of();
+    }
+
     /** Names of the options that {@link #plan} understands in {@link PlanContext#options()}; empty by default. */
     default Set<String> options() {
         return Set.of();

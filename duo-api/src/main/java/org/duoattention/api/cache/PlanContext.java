@@ -8,7 +8,7 @@ import org.duoattention.api.model.ModelShape;
  * What a policy may look at when it plans a session's cache.
  *
  * @param shape the model
- * @param heads the retrieval heads that were chosen for the session; fits the shape
+ * @param heads the retrieval heads that were chosen for the session, all of them when none were; fits the shape
  * @param sinks the session's number of sink tokens for streaming heads; at least 0
  * @param recent the session's number of recent tokens for streaming heads; at least 1
  * @param maxTokens the longest context of the session; at least 1

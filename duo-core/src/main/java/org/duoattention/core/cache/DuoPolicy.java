@@ -2,9 +2,11 @@ package org.duoattention.core.cache;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.duoattention.api.cache.CachePlan;
 import org.duoattention.api.cache.KVCachePolicy;
 import org.duoattention.api.cache.PlanContext;
+import org.duoattention.api.cache.PlanInput;
 import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.SlabPlan;
 import org.duoattention.api.model.HeadSet;
@@ -17,6 +19,11 @@ public final class DuoPolicy implements KVCachePolicy {
     @Override
     public String name() {
         return "duo";
+    }
+
+    @Override
+    public Set<PlanInput> inputs() {
+        return Set.of(PlanInput.HEADS, PlanInput.WINDOW);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package org.duoattention.core.model;
 
 import org.duoattention.api.backend.Rope;
+import org.duoattention.api.tensor.DType;
 
 /**
  * Computes the rotation that a checkpoint asks for.
@@ -14,6 +15,7 @@ import org.duoattention.api.backend.Rope;
 public final class RopeFrequencies {
     private final RopeConfig config;
     private final int headDim;
+    private final DType precision;
     private final Rope base;
 
     /**
@@ -23,17 +25,29 @@ public final class RopeFrequencies {
      * @param headDim width of one head; even
      */
     public RopeFrequencies(RopeConfig config, int headDim) {
+        this(config, headDim, DType.F32);
+    }
+
+    /**
+     * The rotation of a model whose frequencies were rounded once more. A PyTorch model that is cast to half precision as a
+     * whole ({@code model.to(bfloat16)}) casts the buffer of its frequencies too; whoever must reproduce such a run rounds
+     * them likewise. Checkpoints that transformers loads keep F32.
+     *
+     * @param config theta and scaling
+     * @param headDim width of one head; even
+     * @param precision F32, F16 or BF16: what the frequencies are rounded to
+     */
+    public RopeFrequencies(RopeConfig config, int headDim, DType precision) {
+        if (precision != DType.F32 && precision != DType.F16 && precision != DType.BF16) {
+            throw new IllegalArgumentException("frequencies are F32, F16 or BF16, not " + precision);
+        }
         if (headDim < 2 || headDim % 2 != 0) {
             throw new IllegalArgumentException("a head that is rotated has an even width, not " + headDim);
         }
         this.config = config;
         this.headDim = headDim;
+        this.precision = precision;
         this.base = compute(0);
-    }
-
-    /** The rotation of a model. */
-    public static RopeFrequencies of(ModelConfig config) {
-        return new RopeFrequencies(config.rope(), config.shape().headDim());
     }
 
     /**
@@ -65,12 +79,24 @@ public final class RopeFrequencies {
         };
     }
 
-    private static Rope rope(float[] frequencies, double attentionFactor) {
+    private Rope rope(float[] frequencies, double attentionFactor) {
         double[] exact = new double[frequencies.length];
         for (int i = 0; i < exact.length; i++) {
-            exact[i] = frequencies[i];
+            exact[i] = rounded(frequencies[i]);
         }
         return new Rope(exact, attentionFactor);
+    }
+
+    private float rounded(float frequency) {
+        return switch (precision) {
+            case F16 -> Float.float16ToFloat(Float.floatToFloat16(frequency));
+            case BF16 -> {
+                int bits = Float.floatToRawIntBits(frequency);
+                // Round to nearest, ties to even; frequencies are finite and positive.
+                yield Float.intBitsToFloat((bits + 0x7fff + (bits >>> 16 & 1)) & 0xffff0000);
+            }
+            default -> frequency;
+        };
     }
 
     /** {@code theta^(2i/d)} of every pair. */

@@ -40,8 +40,7 @@ public final class PasskeyWording {
             "yankee",
             "zulu");
 
-    /** The names of passkeys in order. */
-    public static final List<String> ORDINALS =
+    private static final List<String> ORDINALS =
             List.of("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth");
 
     private PasskeyWording() {}

@@ -1,0 +1,172 @@
+package org.duoattention.core.cache;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.duoattention.api.backend.ComputeStream;
+import org.duoattention.api.backend.Device;
+import org.duoattention.api.backend.PrefillMode;
+import org.duoattention.api.backend.Slab;
+import org.duoattention.api.backend.Tensor;
+import org.duoattention.api.cache.Retention;
+import org.duoattention.api.cache.SlabPlan;
+import org.duoattention.api.cache.SlotTable;
+import org.duoattention.core.DuoException;
+
+/**
+ * The key/value cache of one session: the slabs of a plan, layer by layer. A full cache for retrieval heads, a constant
+ * one for streaming heads (DuoAttention, arXiv 2410.10819), or whatever the policy planned.
+ *
+ * <p>Owns its slabs. Used by the thread that owns the stream; the counters may be read from any thread between steps.
+ */
+public final class HybridCache implements AutoCloseable {
+    private final CacheSpec spec;
+    private final List<List<Slab>> layers;
+    private final List<SlabReport> report;
+
+    private HybridCache(CacheSpec spec, List<List<Slab>> layers, List<SlabReport> report) {
+        this.spec = spec;
+        this.layers = layers;
+        this.report = report;
+    }
+
+    /**
+     * Allocates every slab of a plan, or none.
+     *
+     * @throws org.duoattention.api.backend.DeviceMemoryException when the device has not enough memory
+     */
+    public static HybridCache allocate(Device device, CacheSpec spec) {
+        List<SlabReport> report = spec.report(device);
+        List<List<Slab>> layers = new ArrayList<>();
+        for (int layer = 0; layer < spec.plan().shape().layers(); layer++) {
+            layers.add(new ArrayList<>());
+        }
+        HybridCache cache = new HybridCache(spec, layers, report);
+        try {
+            for (SlabPlan slab : spec.plan().slabs()) {
+                layers.get(slab.layer()).add(device.allocate(spec.slab(slab)));
+            }
+        } catch (RuntimeException | Error e) {
+            cache.close();
+            throw e;
+        }
+        return cache;
+    }
+
+    /** What the cache was allocated for. */
+    public CacheSpec spec() {
+        return spec;
+    }
+
+    /** Tokens seen so far: the absolute position of the next one. */
+    public long length() {
+        return layers.getFirst().getFirst().length();
+    }
+
+    /** The smallest length that {@link #truncate} can go back to. */
+    public long minLength() {
+        long min = 0;
+        for (List<Slab> layer : layers) {
+            for (Slab slab : layer) {
+                min = Math.max(min, slab.minLength());
+            }
+        }
+        return min;
+    }
+
+    /** Exact bytes per slab. */
+    public List<SlabReport> report() {
+        return report;
+    }
+
+    /** Exact bytes of all slabs. */
+    public long bytes() {
+        return report.stream().mapToLong(SlabReport::bytes).sum();
+    }
+
+    /**
+     * One layer's attention for a chunk: append, attend, evict.
+     *
+     * @param layer layer index
+     * @param q F32 {@code [tokens, attentionHeads * headDim]}, after RoPE
+     * @param k F32 {@code [tokens, kvHeads * headDim]}, after RoPE
+     * @param v likewise
+     * @param out F32 like {@code q}; every column is written
+     */
+    public void attend(
+            ComputeStream stream, int layer, Tensor q, Tensor k, Tensor v, float scale, PrefillMode mode, Tensor out) {
+        List<Slab> slabs = layers.get(layer);
+        for (Slab slab : slabs) {
+            stream.append(slab, k, v);
+        }
+        stream.attendAll(slabs, q, scale, mode, out);
+        for (Slab slab : slabs) {
+            evict(stream, slab);
+        }
+    }
+
+    private static void evict(ComputeStream stream, Slab slab) {
+        switch (slab.spec().retention()) {
+            case Retention.All all -> {}
+            case Retention.SinkAndRecent window -> stream.evict(slab);
+            case Retention.TopScored scored ->
+                compact(stream, slab, scored.budget(), slots -> TopScoredSelection.keep(slots, scored));
+            case Retention.Custom custom ->
+                compact(stream, slab, custom.budget(), slots -> checked(
+                        custom.selector().keep(slots, custom.budget()), slots.size(), custom.budget()));
+        }
+    }
+
+    private interface Selection {
+        int[] keep(SlotTable slots);
+    }
+
+    private static void compact(ComputeStream stream, Slab slab, int budget, Selection selection) {
+        List<int[]> keep = new ArrayList<>();
+        for (int head : slab.spec().heads().stream().toArray()) {
+            SlotTable slots = stream.slots(slab, head);
+            if (slots.size() <= budget) {
+                return;
+            }
+            keep.add(selection.keep(slots));
+        }
+        stream.compact(slab, keep);
+    }
+
+    private static int[] checked(int[] keep, int slots, int budget) {
+        boolean ascending = keep.length <= budget;
+        for (int i = 0; ascending && i < keep.length; i++) {
+            ascending = keep[i] >= 0 && keep[i] < slots && (i == 0 || keep[i] > keep[i - 1]);
+        }
+        if (!ascending) {
+            throw new DuoException("The cache policy's selector must return strictly ascending indices of at most "
+                    + budget + " of " + slots + " slots, not " + java.util.Arrays.toString(keep));
+        }
+        return keep;
+    }
+
+    /**
+     * Takes back tokens, exactly.
+     *
+     * @param length the new {@link #length}
+     * @throws DuoException when a slab cannot go back that far; nothing has changed then
+     */
+    public void truncate(ComputeStream stream, long length) {
+        if (length > length() || length < minLength()) {
+            throw new DuoException("Cannot roll back from " + length() + " to " + length + " tokens exactly: the cache"
+                    + " can go back to " + minLength() + "; open the session with a larger rollback margin");
+        }
+        for (List<Slab> layer : layers) {
+            for (Slab slab : layer) {
+                stream.truncate(slab, length);
+            }
+        }
+    }
+
+    /** Releases every slab; no effect the second time. */
+    @Override
+    public void close() {
+        for (List<Slab> layer : layers) {
+            layer.forEach(Slab::close);
+        }
+    }
+}

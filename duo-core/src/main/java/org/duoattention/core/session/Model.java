@@ -1,0 +1,254 @@
+package org.duoattention.core.session;
+
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import org.duoattention.api.backend.Capability;
+import org.duoattention.api.backend.Device;
+import org.duoattention.api.backend.DeviceMemoryException;
+import org.duoattention.api.backend.Probe;
+import org.duoattention.api.backend.Requirements;
+import org.duoattention.api.model.ModelShape;
+import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.core.DuoException;
+import org.duoattention.core.cache.HybridCache;
+import org.duoattention.core.load.WeightSource;
+import org.duoattention.core.model.Activations;
+import org.duoattention.core.model.Decoder;
+import org.duoattention.core.model.DecoderWeights;
+import org.duoattention.core.model.GenerationConfig;
+import org.duoattention.core.model.ModelConfig;
+import org.duoattention.core.model.RopeFrequencies;
+import org.duoattention.core.prefill.StreamScheduler;
+import org.duoattention.core.prefill.StreamScheduler.Kind;
+import org.duoattention.core.tokenizer.Tokenizer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A model that is open on a device: its weights, its tokenizer if it has one, and the stream that its sessions share.
+ *
+ * <p>Safe to share between threads; sessions are not. Closing the model closes its sessions.
+ */
+public final class Model implements AutoCloseable {
+    private final Duo duo;
+    private final Path directory;
+    private final ModelConfig config;
+    private final RopeFrequencies rope;
+    private final GenerationConfig generation;
+    private final WeightSource source;
+    private final Optional<Tokenizer> tokenizer;
+    private final Device device;
+    private final DecoderWeights weights;
+    private final Requirements requirements;
+    private final Closer closer;
+    private final StreamScheduler scheduler;
+    private final Set<Session> sessions = new HashSet<>();
+    /** Guarded by {@code this}; used by the stream's thread, which sees it through the scheduler's queue. */
+    private @Nullable Activations activations;
+
+    private volatile @Nullable Decoder decoder;
+    private boolean closed;
+
+    Model(
+            Duo duo,
+            Path directory,
+            ModelConfig config,
+            RopeFrequencies rope,
+            GenerationConfig generation,
+            WeightSource source,
+            Optional<Tokenizer> tokenizer,
+            Device device,
+            DecoderWeights weights,
+            Requirements requirements,
+            Closer closer) {
+        this.duo = duo;
+        this.directory = directory;
+        this.config = config;
+        this.rope = rope;
+        this.generation = generation;
+        this.source = source;
+        this.tokenizer = tokenizer;
+        this.device = device;
+        this.weights = weights;
+        this.requirements = requirements;
+        this.closer = closer;
+        this.scheduler = new StreamScheduler(device);
+    }
+
+    /** Opens a checkpoint directory with everything on the path and the best backend. */
+    public static Model open(Path directory) {
+        return Duo.create().model(directory).open();
+    }
+
+    static String nameOf(Path directory) {
+        Path name = directory.toAbsolutePath().normalize().getFileName();
+        return name == null ? directory.toString() : name.toString();
+    }
+
+    /** The name of the checkpoint directory. */
+    public String name() {
+        return requirements.model();
+    }
+
+    /** The checkpoint directory. */
+    public Path directory() {
+        return directory;
+    }
+
+    /** What config.json says. */
+    public ModelConfig config() {
+        return config;
+    }
+
+    /** What generation_config.json recommends. */
+    public GenerationConfig generationConfig() {
+        return generation;
+    }
+
+    /** The extents. */
+    public ModelShape shape() {
+        return config.shape();
+    }
+
+    /** The tokenizer, when the checkpoint has one. Owned by the model. */
+    public Optional<Tokenizer> tokenizer() {
+        return tokenizer;
+    }
+
+    /** The weights as they lie in the checkpoint. */
+    public WeightSource weights() {
+        return source;
+    }
+
+    /** The device that the model runs on. Owned by the model. */
+    public Device device() {
+        return device;
+    }
+
+    /** Begins a session. */
+    public SessionBuilder session() {
+        return new SessionBuilder(this);
+    }
+
+    /** Closes the sessions, the stream, the device and the checkpoint; no effect the second time. */
+    @Override
+    public void close() {
+        List<Session> open;
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            open = List.copyOf(sessions);
+        }
+        open.forEach(Session::close);
+        scheduler.close();
+        synchronized (this) {
+            if (activations != null) {
+                activations.close();
+                activations = null;
+            }
+        }
+        closer.close();
+    }
+
+    // What sessions and their builders use
+
+    Duo duo() {
+        return duo;
+    }
+
+    StreamScheduler scheduler() {
+        return scheduler;
+    }
+
+    Decoder decoder() {
+        Decoder current = decoder;
+        if (current == null) {
+            throw new IllegalStateException("no session was opened");
+        }
+        return current;
+    }
+
+    Tokenizer requireTokenizer() {
+        return tokenizer.orElseThrow(() -> new DuoException("The model " + name()
+                + " has no tokenizer.json; give token ids instead of text, or add the file to " + directory));
+    }
+
+    boolean isEndToken(int id) {
+        return generation.eosTokenIds().contains(id);
+    }
+
+    long activationBytes(int chunk) {
+        return Activations.bytes(device, shape(), chunk);
+    }
+
+    /** Refuses what this device's backend cannot do for a policy and a cache format. */
+    void requireBackend(String policy, BlockFormat kv, Set<Capability> needed) {
+        for (Capability capability : needed) {
+            if (!device.capabilities().contains(capability)) {
+                throw new DuoException("Policy " + policy + " needs " + capability.label() + ", which backend "
+                        + device.backendId() + " does not offer; choose another policy or backend");
+            }
+        }
+        Requirements full =
+                new Requirements(name(), shape(), requirements.weightTypes(), kv, Set.copyOf(needed));
+        Probe probe = duo.backends().probe(device.backendId(), full);
+        if (probe instanceof Probe.Unusable unusable) {
+            throw new DuoException("Backend " + device.backendId() + " cannot run " + name() + " with kv "
+                    + kv.label() + ": " + String.join("; ", unusable.reasons()));
+        }
+    }
+
+    synchronized Session openSession(SessionPlan plan) {
+        if (closed) {
+            throw new IllegalStateException("the model is closed");
+        }
+        int chunk = plan.options().chunk();
+        boolean grow = activations == null || activations.maxChunk() < chunk;
+        long needed = Math.addExact(plan.kvBytes(), grow ? plan.activationBytes() : 0);
+        long available = device.availableBytes() + (activations == null ? 0 : activationBytes(activations.maxChunk()));
+        if (needed > available) {
+            throw tooLarge(plan, needed, available);
+        }
+        try {
+            if (grow) {
+                growActivations(chunk);
+            }
+            Session session = new Session(this, plan, HybridCache.allocate(device, plan.cache()));
+            sessions.add(session);
+            return session;
+        } catch (DeviceMemoryException e) {
+            throw tooLarge(plan, needed, e.availableBytes());
+        }
+    }
+
+    private DuoException tooLarge(SessionPlan plan, long needed, long available) {
+        return new DuoException("A context of " + plan.options().maxContext() + " tokens with policy "
+                + plan.options().policy() + " and kv " + plan.options().kv().label() + " needs " + needed + " bytes ("
+                + plan.kvBytes() + " of cache), " + available + " are available on " + device.backendId()
+                + "; ask for a shorter context, fewer retrieval heads or a smaller kv type");
+    }
+
+    /** Replaces the scratch tensors on the stream's thread, where nothing else uses them meanwhile. */
+    private void growActivations(int chunk) {
+        scheduler.run(Kind.DECODE, stream -> {
+            stream.synchronize();
+            if (activations != null) {
+                activations.close();
+                activations = null;
+                decoder = null;
+            }
+            Activations grown = new Activations(device, shape(), chunk);
+            activations = grown;
+            decoder = new Decoder(config, rope, weights, grown);
+            return 0;
+        });
+    }
+
+    synchronized void forget(Session session) {
+        sessions.remove(session);
+    }
+}

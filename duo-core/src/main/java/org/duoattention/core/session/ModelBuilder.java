@@ -1,0 +1,90 @@
+package org.duoattention.core.session;
+
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.duoattention.api.backend.Device;
+import org.duoattention.api.backend.Requirements;
+import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.api.tensor.DType;
+import org.duoattention.core.load.Checkpoint;
+import org.duoattention.core.model.DecoderWeights;
+import org.duoattention.core.model.GenerationConfig;
+import org.duoattention.core.model.ModelConfig;
+import org.duoattention.core.model.RopeFrequencies;
+import org.duoattention.core.tokenizer.HuggingFaceTokenizer;
+import org.duoattention.core.tokenizer.Tokenizer;
+
+/** Collects how a model is to be opened. For use by one thread. */
+public final class ModelBuilder {
+    private final Duo duo;
+    private final Path directory;
+    private Optional<String> backend = Optional.empty();
+    private final Map<String, String> backendOptions = new HashMap<>();
+    private boolean withTokenizer = true;
+    private DType ropePrecision = DType.F32;
+
+    ModelBuilder(Duo duo, Path directory) {
+        this.duo = duo;
+        this.directory = directory;
+    }
+
+    /** The backend by id; the usable one of the highest priority unless told otherwise. */
+    public ModelBuilder backend(String id) {
+        this.backend = Optional.of(id);
+        return this;
+    }
+
+    /** One of the backend's own options. */
+    public ModelBuilder backendOption(String name, String value) {
+        backendOptions.put(name, value);
+        return this;
+    }
+
+    /** Leaves tokenizer.json alone even when there is one; the model then takes token ids only. */
+    public ModelBuilder withoutTokenizer() {
+        this.withTokenizer = false;
+        return this;
+    }
+
+    /**
+     * Rounds the inverse frequencies of RoPE to F16 or BF16, to reproduce a run of a model that was cast to half precision
+     * buffers and all; F32, as transformers keeps them, unless told otherwise.
+     */
+    public ModelBuilder ropePrecision(DType precision) {
+        this.ropePrecision = precision;
+        return this;
+    }
+
+    /**
+     * Opens the checkpoint, the tokenizer if there is one, and the device, and adopts the weights.
+     *
+     * @throws org.duoattention.core.DuoException when a file is missing or malformed, the model is not supported, or no
+     *     backend can run it; nothing stays open then
+     */
+    public Model open() {
+        ModelConfig config = ModelConfig.read(directory);
+        GenerationConfig generation = GenerationConfig.read(directory, config);
+        Closer closer = new Closer();
+        try {
+            Checkpoint checkpoint = closer.add(Checkpoint.open(directory));
+            String name = Model.nameOf(directory);
+            Requirements requirements =
+                    new Requirements(name, config.shape(), checkpoint.dtypes(), BlockFormat.F16, Set.of());
+            Optional<Tokenizer> tokenizer = Optional.empty();
+            if (withTokenizer && HuggingFaceTokenizer.isPresent(directory)) {
+                tokenizer = Optional.of(closer.add(HuggingFaceTokenizer.load(directory)));
+            }
+            RopeFrequencies rope = new RopeFrequencies(config.rope(), config.shape().headDim(), ropePrecision);
+            Device device = closer.add(duo.backends().open(requirements, backend, backendOptions));
+            DecoderWeights weights = closer.add(new DecoderWeights(device, checkpoint, config));
+            return new Model(
+                    duo, directory, config, rope, generation, checkpoint, tokenizer, device, weights, requirements, closer);
+        } catch (RuntimeException | Error e) {
+            closer.close();
+            throw e;
+        }
+    }
+}

@@ -1,0 +1,335 @@
+package org.duoattention.core.session;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.duoattention.api.backend.Tensor;
+import org.duoattention.core.DuoException;
+import org.duoattention.core.cache.HybridCache;
+import org.duoattention.core.cache.SlabReport;
+import org.duoattention.core.prefill.ChunkPlan;
+import org.duoattention.core.prefill.StreamScheduler.Kind;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A conversation with a model: a cache, the tokens that went into it, and the logits after the last one.
+ *
+ * <p>Prefill, generate, prefill again: the cache is kept across turns. One thread uses a session at a time (another
+ * thread's call is an {@link IllegalStateException}), virtual or not; {@link #cancel} may be called from any thread.
+ * Sessions of one model share its weights and its device, and take turns chunk by chunk.
+ */
+public final class Session implements AutoCloseable {
+    private final Model model;
+    private final SessionPlan plan;
+    private final HybridCache cache;
+    private final ReentrantLock busy = new ReentrantLock();
+    private int[] history = new int[64];
+    private int tokens;
+    private float @Nullable [] logits;
+    /** Logits after the last prefill, so that an answer can be taken back and generated anew. */
+    private float @Nullable [] prefillLogits;
+
+    private int prefillTokens = -1;
+    private @Nullable Generation generation;
+    private volatile boolean cancelled;
+    private boolean broken;
+    private boolean closed;
+
+    Session(Model model, SessionPlan plan, HybridCache cache) {
+        this.model = model;
+        this.plan = plan;
+        this.cache = cache;
+    }
+
+    /** The settings that the session runs with. */
+    public SessionOptions options() {
+        return plan.options();
+    }
+
+    /** Tokens so far, prompt and answers together. */
+    public long length() {
+        return tokens;
+    }
+
+    /** The tokens so far; a copy. */
+    public int[] tokens() {
+        return Arrays.copyOf(history, tokens);
+    }
+
+    /** Exact bytes per slab. */
+    public List<SlabReport> memory() {
+        return cache.report();
+    }
+
+    /** Exact bytes of the cache, scales and undo margins included. */
+    public long kvBytes() {
+        return cache.bytes();
+    }
+
+    /**
+     * Feeds a text.
+     *
+     * @return tokens fed; the tokenizer's special tokens are added when the session is empty
+     * @throws DuoException when the model has no tokenizer, or as {@link #prefill(int[])}
+     */
+    public int prefill(String text) {
+        int[] ids = model.requireTokenizer().encode(text, tokens == 0);
+        prefill(ids);
+        return ids.length;
+    }
+
+    /** Feeds tokens; {@link #prefill(int[], Consumer)} without progress. */
+    public void prefill(int[] ids) {
+        prefill(ids, progress -> {});
+    }
+
+    /**
+     * Feeds tokens chunk by chunk. Other sessions of the model run between the chunks.
+     *
+     * @param ids at least one token
+     * @param progress called after every chunk, on the calling thread
+     * @throws DuoException when there are no ids, an id is not in the vocabulary, or the context would be exceeded;
+     *     nothing is fed then
+     * @throws CancelledException when {@link #cancel} was called or the thread was interrupted, within one chunk
+     */
+    public void prefill(int[] ids, Consumer<PrefillProgress> progress) {
+        exclusively(() -> {
+            check(ids);
+            generation = null;
+            feedPending();
+            ChunkPlan chunks = new ChunkPlan(ids.length, plan.options().chunk());
+            for (long i = 0; i < chunks.chunks(); i++) {
+                int from = (int) chunks.start(i);
+                if (takeCancellation()) {
+                    throw new CancelledException(from, ids.length);
+                }
+                int[] chunk = Arrays.copyOfRange(ids, from, from + chunks.size(i));
+                feed(Kind.PREFILL, chunk, i == chunks.chunks() - 1);
+                for (int id : chunk) {
+                    push(id);
+                }
+                progress.accept(new PrefillProgress(from + (long) chunk.length, ids.length));
+            }
+            prefillLogits = logits;
+            prefillTokens = tokens;
+            return 0;
+        });
+    }
+
+    private void check(int[] ids) {
+        if (ids.length == 0) {
+            throw new DuoException("The prompt is empty; give at least one token");
+        }
+        int vocabulary = model.shape().vocabSize();
+        for (int i = 0; i < ids.length; i++) {
+            if (ids[i] < 0 || ids[i] >= vocabulary) {
+                throw new DuoException("Token id " + ids[i] + " at index " + i + " is not in the vocabulary of "
+                        + vocabulary + " tokens");
+            }
+        }
+        long context = plan.options().maxContext();
+        if (tokens + (long) ids.length > context) {
+            throw new DuoException("A prompt of " + ids.length + " tokens after " + tokens
+                    + " does not fit in the context of " + context
+                    + "; open the session with a larger max-context or shorten the prompt");
+        }
+    }
+
+    /**
+     * Generates from where the session stands. The events are computed as they are asked for; a later prefill, rollback or
+     * generate ends the generation.
+     *
+     * @throws DuoException when nothing was fed yet, or the last token's logits are gone after a rollback
+     */
+    public Generation generate(GenerationRequest request) {
+        return exclusively(() -> {
+            requireLogitsOrPending();
+            Generation started = new Generation(this, request, model.tokenizer(), tokens());
+            generation = started;
+            return started;
+        });
+    }
+
+    private void requireLogitsOrPending() {
+        if (tokens == 0) {
+            throw new DuoException("Nothing was fed yet; prefill a prompt first");
+        }
+        if (logits == null && pending() == 0) {
+            throw new DuoException("The logits of the last token are not there, because tokens were taken back or a prefill"
+                    + " was cancelled; prefill at least one token first");
+        }
+    }
+
+    /**
+     * Logits after the last token, one per token id; a copy.
+     *
+     * @throws DuoException when nothing was fed yet, or they are gone after a rollback
+     */
+    public float[] logits() {
+        return exclusively(() -> {
+            requireLogitsOrPending();
+            feedPending();
+            return currentLogits().clone();
+        });
+    }
+
+    /**
+     * Takes back the last tokens, exactly: the session is as if they had never been fed. Logits come back when the session
+     * then stands where its last prefill ended; otherwise something must be prefilled before the next generation.
+     *
+     * @param count tokens to take back, 0 to {@link #length}
+     * @throws DuoException when that cannot be done exactly because streaming heads have evicted what it would bring back;
+     *     nothing has changed then
+     */
+    public void rollback(long count) {
+        exclusively(() -> {
+            if (count < 0 || count > tokens) {
+                throw new DuoException("Cannot take back " + count + " of " + tokens + " tokens");
+            }
+            int length = (int) (tokens - count);
+            if (count > 0) {
+                if (length < cache.length()) {
+                    model.scheduler().run(Kind.DECODE, stream -> {
+                        cache.truncate(stream, length);
+                        return 0;
+                    });
+                    logits = length == prefillTokens ? prefillLogits : null;
+                }
+                generation = null;
+                tokens = length;
+            }
+            return 0;
+        });
+    }
+
+    /**
+     * Stops the prefill or generation that runs in another thread, within one chunk or token. Without one, the next is
+     * stopped before it begins.
+     */
+    public void cancel() {
+        cancelled = true;
+    }
+
+    /** Closes the session and releases its cache; no effect the second time. Waits for work in progress. */
+    @Override
+    public void close() {
+        cancelled = true;
+        busy.lock();
+        try {
+            if (!closed) {
+                closed = true;
+                cache.close();
+                model.forget(this);
+            }
+        } finally {
+            busy.unlock();
+        }
+    }
+
+    // What a generation uses
+
+    String modelName() {
+        return model.name();
+    }
+
+    /** Whether someone wants the current work to stop; the wish is taken with the answer. */
+    boolean takeCancellation() {
+        if (cancelled || Thread.currentThread().isInterrupted()) {
+            cancelled = false;
+            return true;
+        }
+        return false;
+    }
+
+    /** Feeds the last chosen token if that has not happened yet. Returns how many tokens were fed. */
+    int feedPending(Generation caller) {
+        return exclusively(() -> {
+            if (generation != caller) {
+                throw new IllegalStateException("the session has moved on; this generation has ended");
+            }
+            return feedPending();
+        });
+    }
+
+    boolean isFull() {
+        return tokens >= plan.options().maxContext();
+    }
+
+    float[] currentLogits() {
+        float[] current = logits;
+        if (current == null) {
+            throw new IllegalStateException("no logits");
+        }
+        return current;
+    }
+
+    void accept(int id) {
+        push(id);
+    }
+
+    boolean isEndToken(int id) {
+        return model.isEndToken(id);
+    }
+
+    // Internals
+
+    /** Tokens that were chosen but not fed: the last one of a generation, at most. */
+    private int pending() {
+        return (int) (tokens - cache.length());
+    }
+
+    private int feedPending() {
+        int pending = pending();
+        for (int i = tokens - pending; i < tokens; i++) {
+            feed(Kind.DECODE, new int[] {history[i]}, true);
+        }
+        return pending;
+    }
+
+    private void feed(Kind kind, int[] ids, boolean wantLogits) {
+        broken = true;
+        logits = model.scheduler().run(kind, stream -> {
+            model.decoder().feed(stream, ids, cache, plan.options().prefillMode());
+            if (!wantLogits) {
+                return null;
+            }
+            Tensor row = model.decoder().logits(stream, ids.length);
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment host = arena.allocate(row.spec().byteSize(), Float.BYTES);
+                stream.download(row, host);
+                stream.synchronize();
+                return host.toArray(ValueLayout.JAVA_FLOAT);
+            }
+        });
+        broken = false;
+    }
+
+    private void push(int id) {
+        if (tokens == history.length) {
+            history = Arrays.copyOf(history, (int) Math.min(Integer.MAX_VALUE - 8L, 2L * tokens));
+        }
+        history[tokens++] = id;
+    }
+
+    private <T> T exclusively(Supplier<T> body) {
+        if (!busy.tryLock()) {
+            throw new IllegalStateException("the session is in use by another thread");
+        }
+        try {
+            if (closed) {
+                throw new IllegalStateException("the session is closed");
+            }
+            if (broken) {
+                throw new IllegalStateException("an earlier step failed half-way; close the session and open a new one");
+            }
+            return body.get();
+        } finally {
+            busy.unlock();
+        }
+    }
+}

@@ -1,0 +1,20 @@
+package org.duoattention.core.session;
+
+import java.util.List;
+import org.duoattention.core.cache.CacheSpec;
+import org.duoattention.core.cache.SlabReport;
+
+/**
+ * What a session will take, before anything is allocated.
+ *
+ * @param options the settings
+ * @param cache what the cache is allocated for
+ * @param slabs exact bytes per slab
+ * @param activationBytes exact bytes of the scratch tensors, shared by all sessions of the model
+ */
+public record SessionPlan(SessionOptions options, CacheSpec cache, List<SlabReport> slabs, long activationBytes) {
+    /** Exact bytes of keys, values and scales. */
+    public long kvBytes() {
+        return slabs.stream().mapToLong(SlabReport::bytes).sum();
+    }
+}

@@ -1,0 +1,126 @@
+package org.duoattention.core.session;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.duoattention.api.backend.PrefillMode;
+import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.tck.OpaqueBackend;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Logits and greedy tokens of every checkpoint against an independent implementation, through every backend. */
+class KnownAnswersTest {
+    private static final double LOGIT_BOUND = 1e-3;
+
+    static Stream<Arguments> modelsAndBackends() {
+        return SharedModels.NAMES.stream()
+                .flatMap(model -> Stream.of("opaque", "cpu-scalar", "cpu").map(backend -> Arguments.of(model, backend)));
+    }
+
+    @ParameterizedTest(name = "{0} on {1}")
+    @MethodSource("modelsAndBackends")
+    void fullAttentionMatches(String name, String backend) {
+        ExpectedAnswers expected = ExpectedAnswers.read(SharedModels.directory(name));
+        OpaqueBackend opaque = new OpaqueBackend();
+        try (Model model = open(name, backend, opaque)) {
+            for (ExpectedAnswers.Full prompt : expected.prompts()) {
+                for (int chunk : chunks(backend, prompt.ids().length)) {
+                    try (Session session = model.session()
+                            .kv(BlockFormat.F32)
+                            .chunk(chunk)
+                            .maxContext(prompt.ids().length + prompt.greedy().length)
+                            .open()) {
+                        check(session, prompt.ids(), prompt.logits(), prompt.greedy(), "chunk " + chunk);
+                    }
+                }
+            }
+        }
+        opaque.assertClosed();
+    }
+
+    @ParameterizedTest(name = "{0} on {1}")
+    @MethodSource("modelsAndBackends")
+    void duoAttentionMatches(String name, String backend) {
+        ExpectedAnswers expected = ExpectedAnswers.read(SharedModels.directory(name));
+        OpaqueBackend opaque = new OpaqueBackend();
+        try (Model model = open(name, backend, opaque)) {
+            for (ExpectedAnswers.Streaming run : expected.duo()) {
+                try (Session session = duo(model, run).chunk(run.chunk()).open()) {
+                    check(session, run.ids(), run.logits(), run.greedy(), "sinks " + run.sinks() + " chunk " + run.chunk());
+                }
+            }
+        }
+        opaque.assertClosed();
+    }
+
+    @ParameterizedTest(name = "{0} on {1}")
+    @MethodSource("modelsAndBackends")
+    void windowModeDoesNotDependOnTheChunk(String name, String backend) {
+        ExpectedAnswers expected = ExpectedAnswers.read(SharedModels.directory(name));
+        try (Model model = open(name, backend, new OpaqueBackend())) {
+            // With chunks of one token both modes are the same, so the independent answers of these runs apply.
+            for (ExpectedAnswers.Streaming run : expected.duo()) {
+                if (run.chunk() != 1) {
+                    continue;
+                }
+                for (int chunk : chunks(backend, run.ids().length)) {
+                    try (Session session = duo(model, run)
+                            .prefillMode(PrefillMode.WINDOW)
+                            .chunk(chunk)
+                            .open()) {
+                        check(session, run.ids(), run.logits(), run.greedy(), "window mode, chunk " + chunk);
+                    }
+                }
+            }
+        }
+    }
+
+    private static Model open(String name, String backend, OpaqueBackend opaque) {
+        Duo duo = backend.equals("opaque") ? TestDuo.with(opaque) : Duo.create();
+        return duo.model(SharedModels.directory(name))
+                .backend(backend)
+                .ropePrecision(SharedModels.ropePrecision(name))
+                .open();
+    }
+
+    private static SessionBuilder duo(Model model, ExpectedAnswers.Streaming run) {
+        return model.session()
+                .policy("duo")
+                .heads(run.mask())
+                .sinks(run.sinks())
+                .recent(run.recent())
+                .kv(BlockFormat.F32)
+                .maxContext(run.ids().length + run.greedy().length);
+    }
+
+    /** The float64 device is slow, and that of chunks is the core's business: two sizes are enough there. */
+    private static int[] chunks(String backend, int tokens) {
+        return backend.equals("opaque") ? new int[] {32, tokens} : new int[] {1, 7, 32, tokens};
+    }
+
+    private static void check(Session session, int[] ids, float[] logits, int[] greedy, String what) {
+        session.prefill(ids);
+        float[] actual = session.logits();
+        assertThat(actual).as(what).hasSize(logits.length);
+        for (int i = 0; i < logits.length; i++) {
+            assertThat((double) actual[i]).as("%s, logit %d", what, i).isCloseTo(logits[i], within(LOGIT_BOUND));
+        }
+        List<Integer> tokens = new ArrayList<>();
+        GenerationRequest request = GenerationRequest.builder()
+                .maxNewTokens(greedy.length)
+                .ignoreEndTokens()
+                .build();
+        for (SessionEvent event : session.generate(request)) {
+            if (event instanceof SessionEvent.Token token) {
+                tokens.add(token.id());
+            }
+        }
+        assertThat(tokens).as(what).containsExactlyElementsOf(Arrays.stream(greedy).boxed().toList());
+    }
+}
