@@ -23,6 +23,7 @@ module org.duoattention.core {
     exports org.duoattention.core.sample;
     exports org.duoattention.core.session;
     exports org.duoattention.core.spi;
+    exports org.duoattention.core.template;
     exports org.duoattention.core.tokenizer;
 
     uses AttentionBackend;
