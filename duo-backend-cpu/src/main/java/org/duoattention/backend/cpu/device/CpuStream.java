@@ -167,7 +167,24 @@ final class CpuStream implements ComputeStream {
             long outs = projection.weight().spec().rows();
             first[p + 1] = first[p] + workers.parts(outs, block, outs * input.spec().elements());
         }
-        workers.run(first[count], (part, workspace) -> {
+        Matrix x0 = input.matrix();
+        int most = kernels.linearTokens(x0.columns());
+        for (long row = 0; row < x0.rows(); row += most) {
+            linears(x0.slice(row, Math.min(most, x0.rows() - row)), row, projections, first);
+        }
+    }
+
+    /** The projections of rows {@code row ..} of the input, which are {@code x}. */
+    private void linears(Matrix x, long row, List<Projection> projections, int[] first) {
+        int tokens = Math.toIntExact(x.rows());
+        int block = kernels.linearRowBlock();
+        int floats = kernels.packedFloats(tokens, x.columns());
+        float[] packed = partials.floats(floats);
+        if (floats > 0) {
+            int shares = workers.parts(tokens, 1, floats);
+            workers.run(shares, (share, workspace) -> kernels.pack(x, share, shares, packed));
+        }
+        workers.run(first[projections.size()], (part, workspace) -> {
             int p = 0;
             while (part >= first[p + 1]) {
                 p++;
@@ -178,8 +195,8 @@ final class CpuStream implements ComputeStream {
             long from = Workers.cut(weight.rows(), block, parts, part - first[p]);
             long to = Workers.cut(weight.rows(), block, parts, part - first[p] + 1);
             if (from < to) {
-                Matrix out = ((CpuTensor) projection.out()).matrix();
-                kernels.linear(input.matrix(), weight, bias(projection), out, from, to, workspace);
+                Matrix out = ((CpuTensor) projection.out()).matrix().slice(row, tokens);
+                kernels.linear(x, packed, weight, bias(projection), out, from, to, workspace);
             }
         });
     }

@@ -34,16 +34,41 @@ public interface CpuKernels {
      */
     void widen(Matrix table, long fromRow, long toRow, Matrix out, long outRow);
 
+    /** Most rows of {@code x} that {@link #linear} and {@link #pack} get; the caller cuts longer ones. */
+    default int linearTokens(int in) {
+        return Integer.MAX_VALUE;
+    }
+
+    /** Floats that {@link #pack} writes; 0 when {@link #linear} reads {@code x} as it is and {@link #pack} is not called. */
+    default int packedFloats(int tokens, int in) {
+        return 0;
+    }
+
+    /**
+     * Writes share {@code part} of {@code parts} of {@code x}, in the order that suits {@link #linear}. All shares are
+     * written before the first {@link #linear}; the result serves all parts and all weights of the same input.
+     */
+    default void pack(Matrix x, int part, int parts, float[] target) {}
+
     /**
      * Columns {@code fromOut .. toOut-1} of {@code out = x * transpose(weight) + bias}, for all rows of {@code x}: a GEMV
      * when {@code x} has one row, a GEMM otherwise.
      *
      * @param x {@code [tokens, in]}
+     * @param packed what {@link #pack} made of {@code x}, at least {@link #packedFloats} long
      * @param weight {@code [outs, in]}, any weight type
      * @param bias {@code [1, outs]}, any weight type, or null
      * @param out {@code [tokens, outs]}
      */
-    void linear(Matrix x, Matrix weight, @Nullable Matrix bias, Matrix out, long fromOut, long toOut, Workspace workspace);
+    void linear(
+            Matrix x,
+            float[] packed,
+            Matrix weight,
+            @Nullable Matrix bias,
+            Matrix out,
+            long fromOut,
+            long toOut,
+            Workspace workspace);
 
     /**
      * Rows {@code fromRow .. toRow-1} of RMSNorm over every consecutive group of {@code weight.columns()} elements.

@@ -17,4 +17,9 @@ public record Matrix(MemorySegment segment, long offset, DType dtype, long rows,
     public long at(long row, long column) {
         return offset + (row * columns + column) * dtype.bytes();
     }
+
+    /** The rows {@code first .. first + count - 1}. */
+    public Matrix slice(long first, long count) {
+        return new Matrix(segment, at(first, 0), dtype, count, columns);
+    }
 }

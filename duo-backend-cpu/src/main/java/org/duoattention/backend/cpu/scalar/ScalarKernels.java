@@ -82,7 +82,14 @@ public final class ScalarKernels implements CpuKernels {
 
     @Override
     public void linear(
-            Matrix x, Matrix weight, @Nullable Matrix bias, Matrix out, long fromOut, long toOut, Workspace workspace) {
+            Matrix x,
+            float[] packed,
+            Matrix weight,
+            @Nullable Matrix bias,
+            Matrix out,
+            long fromOut,
+            long toOut,
+            Workspace workspace) {
         int in = weight.columns();
         MemorySegment row = workspace.reserve(4L * in);
         for (long o = fromOut; o < toOut; o++) {

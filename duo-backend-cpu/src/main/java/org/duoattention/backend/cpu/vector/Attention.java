@@ -1,0 +1,218 @@
+package org.duoattention.backend.cpu.vector;
+
+import static org.duoattention.backend.cpu.vector.Simd.L;
+import static org.duoattention.backend.cpu.vector.Simd.PANEL;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import org.duoattention.backend.cpu.kernel.AttentionTask;
+import org.duoattention.backend.cpu.kernel.KvHead;
+import org.duoattention.backend.cpu.kernel.SlotRuns;
+import org.duoattention.backend.cpu.kernel.Workspace;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Attention in one pass over keys and values with an online softmax (arXiv 1805.02867; blocked as in FlashAttention, arXiv
+ * 2205.14135). A block of {@link #BLOCK} slots is widened into scratch, once for all query rows and all heads of the group,
+ * and stays in the first-level cache while it is used. Widening a block in one go also reads memory in one burst, without
+ * waiting for arithmetic. A decode step is the case of one row.
+ *
+ * <p>Rows of the scratch matrices are (query row, head of the group) pairs, heads fastest.
+ */
+final class Attention {
+    /** Query rows per call in a prefill. */
+    static final int ROWS = 64;
+
+    /** Slots per block; a multiple of every panel. */
+    private static final int BLOCK = 64;
+
+    private static final ValueLayout.OfFloat F32 =
+            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private final AttentionTask task;
+    private final KvHead head;
+    private final int dim;
+    /** {@code dim} rounded up to whole panels: length of a row of value sums. */
+    private final int width;
+
+    private final int group;
+    private final long fromRow;
+    private final int rows;
+
+    private final float[] scratch;
+    /** {@code [rows * group][dim]}: the queries, scaled. */
+    private final int queries;
+    /** {@code [rows * group][BLOCK]}: products, then probabilities. */
+    private final int products;
+    /** {@code [rows * group][width]}: sums of values. */
+    private final int sums;
+    /** {@code [rows * group][L]}: sums of probabilities, lane by lane. */
+    private final int norms;
+    /** {@code [rows * group]}: largest product so far. */
+    private final int tops;
+    /** {@code [panel][dim][PANEL]}: keys of the block. */
+    private final int keys;
+    /** {@code [panel of dims][BLOCK][PANEL]}: values of the block. */
+    private final int values;
+
+    private Attention(AttentionTask task, long fromRow, long toRow, Workspace workspace) {
+        this.task = task;
+        this.fromRow = fromRow;
+        head = task.head();
+        dim = head.headDim();
+        width = (dim + PANEL - 1) / PANEL * PANEL;
+        group = task.group();
+        rows = Math.toIntExact(toRow - fromRow);
+        int all = Math.multiplyExact(rows, group);
+        queries = 0;
+        products = queries + all * dim;
+        sums = products + all * BLOCK;
+        norms = sums + all * width;
+        tops = norms + all * L;
+        keys = tops + all;
+        values = keys + BLOCK * dim;
+        scratch = workspace.floats(values + BLOCK * width);
+    }
+
+    /** Same contract as {@link org.duoattention.backend.cpu.kernel.CpuKernels#attend}. */
+    static void attend(
+            AttentionTask task,
+            long fromRow,
+            long toRow,
+            long fromSlot,
+            long toSlot,
+            @Nullable MemorySegment partial,
+            Workspace workspace) {
+        Attention attention = new Attention(task, fromRow, toRow, workspace);
+        attention.begin();
+        attention.slots(fromSlot, toSlot);
+        attention.end(partial);
+    }
+
+    private void begin() {
+        for (int r = 0; r < rows; r++) {
+            long at = task.q().at(fromRow + r, task.column());
+            MemorySegment.copy(task.q().segment(), F32, at, scratch, queries + r * group * dim, group * dim);
+        }
+        for (int i = queries; i < products; i++) {
+            scratch[i] *= task.scale();
+        }
+        Arrays.fill(scratch, sums, tops, 0f);
+        Arrays.fill(scratch, tops, keys, Float.NEGATIVE_INFINITY);
+        // Lanes past the last dimension are never written by widening.
+        Arrays.fill(scratch, values, values + BLOCK * width, 0f);
+    }
+
+    private void slots(long from, long to) {
+        SlotRuns runs = task.runs();
+        long end = Math.min(to, task.visibleEnd(fromRow + rows - 1));
+        long ordinal = from;
+        while (ordinal < end) {
+            long slot = runs.slot(ordinal);
+            // Blocks begin at panels; the slots before this one in its panel belong to others.
+            int skip = (int) (slot % PANEL);
+            int count = (int) Math.min(BLOCK - skip, Math.min(end, runs.runEnd(ordinal)) - ordinal);
+            block(ordinal, slot - skip, skip, count);
+            ordinal += count;
+        }
+    }
+
+    /** Slots {@code base + skip .. + count - 1}, whose ordinals start at {@code ordinal}. */
+    private void block(long ordinal, long base, int skip, int count) {
+        long end = ordinal + count;
+        // Rows from `first` on see the block's first slot; rows from `last` on have left it behind, unless it has sinks.
+        int first = (int) Math.clamp(ordinal + 1 - task.causalEnd() - fromRow, 0, rows);
+        int last = task.always() > ordinal ? rows : (int) Math.clamp(end - task.windowStart() - fromRow, 0, rows);
+        if (first >= last) {
+            return;
+        }
+        int lanes = (skip + count + PANEL - 1) / PANEL * PANEL;
+        widen(base, skip, count, lanes);
+        int begin = first * group;
+        int some = (last - first) * group;
+        for (int p = 0; p < lanes / PANEL; p++) {
+            int q = queries + begin * dim;
+            int s = products + begin * BLOCK + p * PANEL;
+            MicroKernel.rows(some, scratch, q, dim, scratch, keys + p * PANEL * dim, scratch, s, BLOCK, dim, false);
+        }
+        for (int r = first; r < last; r++) {
+            softmax(fromRow + r, r * group, ordinal, skip, count, lanes);
+        }
+        for (int p = 0; p < width / PANEL; p++) {
+            int s = products + begin * BLOCK + skip;
+            int x = values + (p * BLOCK + skip) * PANEL;
+            int o = sums + begin * width + p * PANEL;
+            MicroKernel.rows(some, scratch, s, BLOCK, scratch, x, scratch, o, width, count, true);
+        }
+    }
+
+    private void widen(long base, int skip, int count, int lanes) {
+        MemorySegment memory = head.segment();
+        Widen.run(head.dtype(), memory, PanelLayout.panel(head, base), lanes * dim, scratch, keys);
+        int bytes = head.dtype().bytes();
+        for (int s = skip; s < skip + count; s++) {
+            long row = PanelLayout.value(head, base + s);
+            for (int d = 0; d < dim; d += PANEL) {
+                int at = values + (d * BLOCK) + s * PANEL;
+                Widen.run(head.dtype(), memory, row + (long) d * bytes, Math.min(PANEL, dim - d), scratch, at);
+            }
+        }
+    }
+
+    /** Products of one query row become probabilities, relative to the largest product so far. */
+    private void softmax(long row, int index, long ordinal, int skip, int count, int lanes) {
+        // In lanes: visible are those below `sinks` and those from `from` to `to`.
+        int to = skip + (int) Math.clamp(task.visibleEnd(row) - ordinal, 0, count);
+        int from = skip + (int) Math.clamp(task.windowFrom(row) - ordinal, 0, count);
+        int sinks = Math.min(to, skip + (int) Math.clamp(task.always() - ordinal, 0, count));
+        for (int g = 0; g < group; g++) {
+            int s = products + (index + g) * BLOCK;
+            hide(s, 0, skip);
+            hide(s, sinks, Math.min(from, to));
+            hide(s, to, lanes);
+            int t = tops + index + g;
+            float before = scratch[t];
+            float top = Softmax.max(scratch, s, lanes, before);
+            if (top != before) {
+                scratch[t] = top;
+                float factor = (float) Math.exp(before - top);
+                Softmax.scale(scratch, norms + (index + g) * L, L, factor);
+                Softmax.scale(scratch, sums + (index + g) * width, width, factor);
+            }
+            if (top == Float.NEGATIVE_INFINITY) {
+                Arrays.fill(scratch, s, s + lanes, 0f);
+            } else {
+                Exp.subtractSum(scratch, s, lanes, top, scratch, norms + (index + g) * L);
+            }
+        }
+    }
+
+    private void hide(int s, int from, int to) {
+        for (int i = from; i < to; i++) {
+            scratch[s + i] = Float.NEGATIVE_INFINITY;
+        }
+    }
+
+    private void end(@Nullable MemorySegment partial) {
+        for (int i = 0; i < rows * group; i++) {
+            float norm = 0;
+            for (int lane = 0; lane < L; lane++) {
+                norm += scratch[norms + i * L + lane];
+            }
+            int from = sums + i * width;
+            if (partial == null) {
+                MemorySegment out = task.out().segment();
+                long at = task.out().at(fromRow + i / group, task.column() + (long) (i % group) * dim);
+                Softmax.scale(scratch, from, width, 1 / norm);
+                MemorySegment.copy(scratch, from, out, F32, at, dim);
+            } else {
+                long at = 4L * i * (dim + 2);
+                partial.set(F32, at, scratch[tops + i]);
+                partial.set(F32, at + 4, norm);
+                MemorySegment.copy(scratch, from, partial, F32, at + 8, dim);
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+package org.duoattention.backend.cpu.vector;
+
+import static java.nio.ByteOrder.LITTLE_ENDIAN;
+import static jdk.incubator.vector.VectorOperators.ADD;
+import static org.duoattention.backend.cpu.vector.Simd.F;
+import static org.duoattention.backend.cpu.vector.Simd.L;
+import static org.duoattention.backend.cpu.vector.Simd.PANEL;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+
+/** Four dot products of float rows with one float row. */
+final class GemvF32 {
+    private GemvF32() {}
+
+    /**
+     * {@code y[i] = sum of w_i[k] * x[k]} over the first {@code body} elements, for four rows.
+     *
+     * @param w weights; row {@code i} starts at byte {@code wi}
+     * @param x the input, floats from byte {@code xo}
+     * @param body elements, a multiple of {@link Simd#PANEL}
+     */
+    static void four(MemorySegment w, long w0, long w1, long w2, long w3, MemorySegment x, long xo, int body, float[] y) {
+        FloatVector a0 = FloatVector.zero(F), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+        for (int i = 0; i < body; i += PANEL) {
+            long at = 4L * i;
+            long next = at + 4L * L;
+            FloatVector x0 = FloatVector.fromMemorySegment(F, x, xo + at, LITTLE_ENDIAN);
+            FloatVector x1 = FloatVector.fromMemorySegment(F, x, xo + next, LITTLE_ENDIAN);
+            a0 = FloatVector.fromMemorySegment(F, w, w0 + at, LITTLE_ENDIAN).fma(x0, a0);
+            b0 = FloatVector.fromMemorySegment(F, w, w0 + next, LITTLE_ENDIAN).fma(x1, b0);
+            a1 = FloatVector.fromMemorySegment(F, w, w1 + at, LITTLE_ENDIAN).fma(x0, a1);
+            b1 = FloatVector.fromMemorySegment(F, w, w1 + next, LITTLE_ENDIAN).fma(x1, b1);
+            a2 = FloatVector.fromMemorySegment(F, w, w2 + at, LITTLE_ENDIAN).fma(x0, a2);
+            b2 = FloatVector.fromMemorySegment(F, w, w2 + next, LITTLE_ENDIAN).fma(x1, b2);
+            a3 = FloatVector.fromMemorySegment(F, w, w3 + at, LITTLE_ENDIAN).fma(x0, a3);
+            b3 = FloatVector.fromMemorySegment(F, w, w3 + next, LITTLE_ENDIAN).fma(x1, b3);
+        }
+        y[0] = a0.add(b0).reduceLanes(ADD);
+        y[1] = a1.add(b1).reduceLanes(ADD);
+        y[2] = a2.add(b2).reduceLanes(ADD);
+        y[3] = a3.add(b3).reduceLanes(ADD);
+    }
+}

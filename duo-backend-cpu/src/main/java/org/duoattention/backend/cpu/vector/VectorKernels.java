@@ -1,0 +1,143 @@
+package org.duoattention.backend.cpu.vector;
+
+import static java.nio.ByteOrder.LITTLE_ENDIAN;
+import static org.duoattention.backend.cpu.vector.Simd.F;
+import static org.duoattention.backend.cpu.vector.Simd.L;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import org.duoattention.backend.cpu.kernel.AttentionTask;
+import org.duoattention.backend.cpu.kernel.CpuKernels;
+import org.duoattention.backend.cpu.kernel.KvLayout;
+import org.duoattention.backend.cpu.kernel.Matrix;
+import org.duoattention.backend.cpu.kernel.Workspace;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Kernels of the Vector API. One width per JVM, from the system property {@code duo.cpu.simd}: {@code auto}, {@code 512},
+ * {@code 256} or {@code 128}. Without hardware multiply-add they are right but useless: choose the scalar ones there.
+ */
+public final class VectorKernels implements CpuKernels {
+    /** Tokens up to which weights are multiplied as they stream by; more are worth packing. */
+    static final int GEMV_TOKENS = 4;
+
+    private static final ValueLayout.OfFloat F32 =
+            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private final KvLayout layout = new PanelLayout();
+
+    /** Kernels of the width of this JVM. */
+    public VectorKernels() {}
+
+    @Override
+    public String description() {
+        return Simd.description();
+    }
+
+    @Override
+    public KvLayout layout() {
+        return layout;
+    }
+
+    @Override
+    public int linearRowBlock() {
+        return 2 * MicroKernel.ROWS;
+    }
+
+    @Override
+    public int attendRows() {
+        return Attention.ROWS;
+    }
+
+    @Override
+    public boolean hasScores() {
+        return false;
+    }
+
+    @Override
+    public void widen(Matrix table, long fromRow, long toRow, Matrix out, long outRow) {
+        float[] row = new float[table.columns()];
+        for (long r = fromRow; r < toRow; r++) {
+            Widen.run(table.dtype(), table.segment(), table.at(r, 0), row.length, row, 0);
+            MemorySegment.copy(row, 0, out.segment(), F32, out.at(outRow + r - fromRow, 0), row.length);
+        }
+    }
+
+    @Override
+    public int linearTokens(int in) {
+        return Gemm.mostTokens(in);
+    }
+
+    @Override
+    public int packedFloats(int tokens, int in) {
+        return tokens <= GEMV_TOKENS ? 0 : Gemm.packedFloats(tokens, in);
+    }
+
+    @Override
+    public void pack(Matrix x, int part, int parts, float[] target) {
+        Gemm.pack(x, part, parts, target);
+    }
+
+    @Override
+    public void linear(
+            Matrix x,
+            float[] packed,
+            Matrix weight,
+            @Nullable Matrix bias,
+            Matrix out,
+            long fromOut,
+            long toOut,
+            Workspace workspace) {
+        if (x.rows() <= GEMV_TOKENS) {
+            Gemv.linear(x, weight, bias, out, fromOut, toOut);
+        } else {
+            Gemm.linear(packed, weight, bias, out, fromOut, toOut, workspace);
+        }
+    }
+
+    @Override
+    public void rmsNorm(Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow) {
+        RmsNorm.run(x, weight, epsilon, out, fromRow, toRow);
+    }
+
+    @Override
+    public void rope(Matrix x, int headDim, Matrix cos, Matrix sin, long fromRow, long toRow) {
+        Rotate.run(x, headDim, cos, sin, fromRow, toRow);
+    }
+
+    @Override
+    public void swiGlu(Matrix gate, Matrix up, Matrix out, long from, long to) {
+        SwiGlu.run(gate, up, out, from, to);
+    }
+
+    @Override
+    public void add(Matrix target, Matrix x, long from, long to) {
+        MemorySegment sum = target.segment();
+        MemorySegment term = x.segment();
+        long i = from;
+        for (; i <= to - L; i += L) {
+            long at = target.at(0, i);
+            FloatVector.fromMemorySegment(F, sum, at, LITTLE_ENDIAN)
+                    .add(FloatVector.fromMemorySegment(F, term, x.at(0, i), LITTLE_ENDIAN))
+                    .intoMemorySegment(sum, at, LITTLE_ENDIAN);
+        }
+        for (; i < to; i++) {
+            long at = target.at(0, i);
+            sum.set(F32, at, sum.get(F32, at) + term.get(F32, x.at(0, i)));
+        }
+    }
+
+    @Override
+    public void attend(
+            AttentionTask task,
+            long fromRow,
+            long toRow,
+            long fromSlot,
+            long toSlot,
+            @Nullable MemorySegment partial,
+            Workspace workspace) {
+        Attention.attend(task, fromRow, toRow, fromSlot, toSlot, partial, workspace);
+    }
+}
