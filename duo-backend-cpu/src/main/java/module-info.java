@@ -7,5 +7,6 @@ module org.duoattention.backend.cpu {
     requires static org.jspecify;
 
     provides org.duoattention.api.backend.AttentionBackend with
-            org.duoattention.backend.cpu.CpuScalarBackend;
+            org.duoattention.backend.cpu.CpuScalarBackend,
+            org.duoattention.backend.cpu.CpuVectorBackend;
 }

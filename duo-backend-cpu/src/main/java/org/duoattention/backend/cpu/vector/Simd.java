@@ -13,8 +13,8 @@ import jdk.incubator.vector.VectorSpecies;
  * processor lacks gives right results slowly.
  */
 final class Simd {
-    private static final String PROPERTY = "duo.cpu.simd";
-    private static final VectorShape SHAPE = shape(System.getProperty(PROPERTY, "auto"));
+    private static final VectorShape SHAPE =
+            VectorShape.forBitSize(SimdWidth.bits().orElseGet(Simd::preferredBits));
 
     static final VectorSpecies<Float> F = VectorSpecies.of(float.class, SHAPE);
     static final VectorSpecies<Integer> I = VectorSpecies.of(int.class, SHAPE);
@@ -30,15 +30,8 @@ final class Simd {
 
     private Simd() {}
 
-    private static VectorShape shape(String width) {
-        return switch (width) {
-            case "auto" ->
-                VectorShape.forBitSize(Math.clamp(VectorShape.preferredShape().vectorBitSize(), 128, 512));
-            case "512", "256", "128" -> VectorShape.forBitSize(Integer.parseInt(width));
-            default ->
-                throw new IllegalArgumentException(
-                        "system property " + PROPERTY + " is " + width + "; use auto, 512, 256 or 128");
-        };
+    private static int preferredBits() {
+        return Math.clamp(VectorShape.preferredShape().vectorBitSize(), 128, 512);
     }
 
     /** The instruction set and the lanes, for people. */

@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
 import org.duoattention.backend.cpu.kernel.Matrix;
 
 /** The gated activation of the feed-forward layer. */
@@ -35,9 +36,9 @@ final class SwiGlu {
             MemorySegment gate, long gateAt, MemorySegment up, long upAt, MemorySegment out, long outAt) {
         FloatVector g = FloatVector.fromMemorySegment(F, gate, gateAt, LITTLE_ENDIAN);
         FloatVector minus = g.neg();
-        // Beyond the limit the sigmoid is below 2^-125, which rounds to the same product with any smaller one.
-        minus = minus.blend(Exp.LIMIT, minus.compare(GT, Exp.LIMIT));
+        VectorMask<Float> beyond = minus.compare(GT, Exp.LIMIT);
+        FloatVector exp = Exp.of(minus.blend(Exp.LIMIT, beyond)).blend(Float.POSITIVE_INFINITY, beyond);
         FloatVector u = FloatVector.fromMemorySegment(F, up, upAt, LITTLE_ENDIAN);
-        g.div(Exp.of(minus).add(1f)).mul(u).intoMemorySegment(out, outAt, LITTLE_ENDIAN);
+        g.div(exp.add(1f)).mul(u).intoMemorySegment(out, outAt, LITTLE_ENDIAN);
     }
 }

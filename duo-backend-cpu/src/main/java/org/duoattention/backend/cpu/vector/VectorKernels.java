@@ -7,6 +7,7 @@ import static org.duoattention.backend.cpu.vector.Simd.L;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Optional;
 import jdk.incubator.vector.FloatVector;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.CpuKernels;
@@ -20,6 +21,9 @@ import org.jspecify.annotations.Nullable;
  * {@code 256} or {@code 128}. Without hardware multiply-add they are right but useless: choose the scalar ones there.
  */
 public final class VectorKernels implements CpuKernels {
+    /** Whether these kernels compute attention scores. */
+    public static final boolean HAS_SCORES = false;
+
     /** Tokens up to which weights are multiplied as they stream by; more are worth packing. */
     static final int GEMV_TOKENS = 4;
 
@@ -30,6 +34,11 @@ public final class VectorKernels implements CpuKernels {
 
     /** Kernels of the width of this JVM. */
     public VectorKernels() {}
+
+    /** What is wrong with the system property {@code duo.cpu.simd}, if anything; to be asked before the first instance. */
+    public static Optional<String> problem() {
+        return SimdWidth.problem();
+    }
 
     @Override
     public String description() {
@@ -53,7 +62,7 @@ public final class VectorKernels implements CpuKernels {
 
     @Override
     public boolean hasScores() {
-        return false;
+        return HAS_SCORES;
     }
 
     @Override
