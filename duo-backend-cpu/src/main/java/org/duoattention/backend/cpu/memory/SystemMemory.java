@@ -15,11 +15,24 @@ import java.util.List;
 public final class SystemMemory implements MemoryLimit {
     private static final Path MEMINFO = Path.of("/proc/meminfo");
 
+    /** How long an answer of the system is used again, so that many small allocations do not ask each time. */
+    private static final long FRESH_NANOS = 20_000_000;
+
+    private volatile Answer last = new Answer(System.nanoTime() - FRESH_NANOS, 0);
+
+    /** What the system had to spare at a time. */
+    private record Answer(long nanos, long bytes) {}
+
     @Override
     public long availableBytes() {
+        Answer answer = last;
+        if (System.nanoTime() - answer.nanos >= FRESH_NANOS) {
+            answer = new Answer(System.nanoTime(), systemBytes());
+            last = answer;
+        }
         Runtime runtime = Runtime.getRuntime();
         long heapGrowth = runtime.maxMemory() - runtime.totalMemory();
-        return Math.max(0, systemBytes() - heapGrowth);
+        return Math.max(0, answer.bytes - heapGrowth);
     }
 
     private static long systemBytes() {
