@@ -1,8 +1,11 @@
 /** Finding retrieval heads and measuring what a head mask keeps. */
 module org.duoattention.identify {
     requires transitive org.duoattention.core;
+    requires org.duoattention.quant;
+    requires tools.jackson.databind;
     requires static org.jspecify;
 
+    exports org.duoattention.identify.constructed;
     exports org.duoattention.identify.task;
     exports org.duoattention.identify.text;
 }

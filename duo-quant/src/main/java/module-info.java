@@ -2,4 +2,6 @@
 module org.duoattention.quant {
     requires transitive org.duoattention.api;
     requires static org.jspecify;
+
+    exports org.duoattention.quant.checkpoint;
 }

@@ -180,7 +180,8 @@ abstract class CompactionTopic extends BackendTopic {
             HEADS.stream().forEach(head -> addScores(run, spec, q, tokens, head, scores.get(head)));
             checkScores(run, spec, scores, queries);
             if (kept.get(0).size() > 13) {
-                compact(run, new int[] {0, 2, 5, 13}, new int[] {1, 2, 7, 12});
+                int[] others = spec.sharedAcrossHeads() ? new int[] {0, 2, 5, 13} : new int[] {1, 2, 7, 12};
+                compact(run, new int[] {0, 2, 5, 13}, others);
                 checkScores(run, spec, scores, queries);
             }
         }

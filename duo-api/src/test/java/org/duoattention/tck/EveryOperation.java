@@ -31,6 +31,7 @@ final class EveryOperation {
     EveryOperation(Rig rig, ContractSubject subject) {
         square = rig.zeros(DType.F32, 8, 8);
         other = rig.zeros(DType.F32, 8, 8);
+        Tensor third = rig.zeros(DType.F32, 8, 8);
         vector = rig.zeros(DType.F32, 8);
         slab = rig.slab(spec(new Retention.All()));
         custom = rig.slab(spec(new Retention.Custom(8, Optional.empty(), (slots, budget) -> new int[0])));
@@ -48,7 +49,7 @@ final class EveryOperation {
         calls.put("rope", stream -> stream.rope(square, 8, rope, 0));
         calls.put("swiGlu", stream -> stream.swiGlu(square, square, other));
         calls.put("add", stream -> stream.add(square, other));
-        calls.put("addRmsNorm", stream -> stream.addRmsNorm(square, square, vector, 1e-5f, other));
+        calls.put("addRmsNorm", stream -> stream.addRmsNorm(other, square, vector, 1e-5f, third));
         calls.put("append", stream -> stream.append(slab, square, square));
         calls.put("attend", stream -> stream.attend(slab, square, 1, PrefillMode.UPSTREAM, other));
         calls.put("attendAll", stream -> stream.attendAll(List.of(slab), square, 1, PrefillMode.UPSTREAM, other));

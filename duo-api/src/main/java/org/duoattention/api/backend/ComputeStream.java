@@ -20,12 +20,18 @@ import org.duoattention.api.cache.SlotTable;
 public interface ComputeStream extends AutoCloseable {
     // Transfers
 
-    /** Copies host bytes into a tensor; as many as {@code target.spec().byteSize()}. */
+    /**
+     * Copies host bytes into a tensor.
+     *
+     * @throws IllegalArgumentException unless the source has exactly {@code target.spec().byteSize()} bytes
+     */
     void upload(MemorySegment source, Tensor target);
 
     /**
-     * Copies a tensor into host memory; as many bytes as {@code source.spec().byteSize()}. The target holds the data
-     * after the next {@link #synchronize} and must stay alive until then.
+     * Copies a tensor into host memory. The target holds the data after the next {@link #synchronize} and must stay
+     * alive until then.
+     *
+     * @throws IllegalArgumentException unless the target has exactly {@code source.spec().byteSize()} bytes
      */
     void download(Tensor source, MemorySegment target);
 

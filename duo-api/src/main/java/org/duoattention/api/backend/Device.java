@@ -8,7 +8,8 @@ import org.duoattention.api.tensor.TensorSpec;
  * The memory of a backend and the source of its streams.
  *
  * <p>May be used from any thread; allocation is thread-safe. After {@link #close}, every call on the device, its
- * tensors, slabs and streams but {@code close} throws {@link IllegalStateException}.
+ * tensors, slabs and streams throws {@link IllegalStateException}, but {@code close} and what the host knows anyway (ids,
+ * specs and the counters of slabs).
  */
 public interface Device extends AutoCloseable {
     /** The id of the backend that opened this device. */

@@ -10,7 +10,7 @@ package org.duoattention.api.cache;
  *
  * @param trailingQueries queries at the end of a chunk whose attention probabilities count; at least 1
  * @param accumulate whether scores add up over chunks (H2O) or are replaced by the latest (TOVA, SnapKV)
- * @param sharedAcrossHeads whether the heads of a slab share one score (the mean at each slot index)
+ * @param sharedAcrossHeads whether the heads of a slab share one score (their mean); its heads then keep the same slots
  */
 public record ScoreSpec(int trailingQueries, boolean accumulate, boolean sharedAcrossHeads) {
     /** Checks that at least one query counts. */

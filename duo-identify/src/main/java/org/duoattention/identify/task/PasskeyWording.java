@@ -40,7 +40,8 @@ public final class PasskeyWording {
             "yankee",
             "zulu");
 
-    private static final List<String> ORDINALS =
+    /** The names of passkeys in order. */
+    public static final List<String> ORDINALS =
             List.of("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth");
 
     private PasskeyWording() {}

@@ -86,9 +86,16 @@ final class Arguments {
         require(!out.overlaps(in), "the output " + out.spec() + " overlaps the input " + in.spec());
     }
 
+    /** For operations that work element by element, where the output may be the input. */
+    static void sameOrApart(CpuTensor out, CpuTensor in) {
+        require(
+                !out.overlaps(in) || out.matrix().equals(in.matrix()),
+                "the output " + out.spec() + " overlaps the input " + in.spec() + " in part");
+    }
+
     static void hostBytes(MemorySegment host, long bytes, String what) {
         require(
-                host.byteSize() >= bytes,
+                host.byteSize() == bytes,
                 what + " takes " + bytes + " bytes, the host segment has " + host.byteSize());
     }
 

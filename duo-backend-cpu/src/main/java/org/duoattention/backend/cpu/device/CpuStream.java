@@ -2,6 +2,7 @@ package org.duoattention.backend.cpu.device;
 
 import static org.duoattention.backend.cpu.device.Arguments.apart;
 import static org.duoattention.backend.cpu.device.Arguments.require;
+import static org.duoattention.backend.cpu.device.Arguments.sameOrApart;
 import static org.duoattention.backend.cpu.device.Arguments.sameShape;
 
 import java.lang.foreign.MemorySegment;
@@ -137,9 +138,7 @@ final class CpuStream implements ComputeStream {
         require(
                 weight.spec().rank() == 1 && group > 0 && x.spec().extent(1) % group == 0,
                 "the weight " + weight.spec() + " does not divide the rows of " + x.spec());
-        require(
-                !out.overlaps(x) || out.matrix().equals(x.matrix()),
-                "the output " + out.spec() + " overlaps the input " + x.spec() + " in part");
+        sameOrApart(out, x);
         apart(out, weight);
     }
 
@@ -226,11 +225,8 @@ final class CpuStream implements ComputeStream {
         CpuTensor result = arguments.activationTarget("the output", out);
         sameShape(g, u);
         sameShape(g, result);
-        for (CpuTensor input : List.of(g, u)) {
-            require(
-                    !result.overlaps(input) || result.matrix().equals(input.matrix()),
-                    "the output " + result.spec() + " overlaps the input " + input.spec() + " in part");
-        }
+        sameOrApart(result, g);
+        sameOrApart(result, u);
         workers.rows(g.spec().elements(), 8, (from, to) ->
                 kernels.swiGlu(g.matrix(), u.matrix(), result.matrix(), from, to));
     }
@@ -241,7 +237,7 @@ final class CpuStream implements ComputeStream {
         CpuTensor sum = arguments.activationTarget("the target", target);
         CpuTensor input = arguments.activation("x", x);
         sameShape(sum, input);
-        apart(sum, input);
+        sameOrApart(sum, input);
         workers.rows(sum.spec().elements(), 1, (from, to) -> kernels.add(sum.matrix(), input.matrix(), from, to));
     }
 
@@ -253,7 +249,7 @@ final class CpuStream implements ComputeStream {
         CpuTensor scale = arguments.weight("the weight", weight);
         CpuTensor result = arguments.activationTarget("the output", out);
         sameShape(sum, input);
-        apart(sum, input);
+        sameOrApart(sum, input);
         requireNorm(sum, scale, result);
         apart(result, input);
         long width = sum.spec().extent(1);

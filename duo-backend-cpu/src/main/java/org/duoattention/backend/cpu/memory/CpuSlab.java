@@ -47,11 +47,13 @@ public final class CpuSlab implements Slab {
 
     @Override
     public long length() {
+        requireOpen();
         return slots.length();
     }
 
     @Override
     public long minLength() {
+        requireOpen();
         return slots.minLength();
     }
 
@@ -157,18 +159,21 @@ public final class CpuSlab implements Slab {
      */
     public void addScores(float[][] sums, ScoreSpec score) {
         int count = Math.toIntExact(slots.visible().count());
-        for (int s = 0; s < count; s++) {
-            float mean = 0;
-            for (float[] head : sums) {
-                mean += head[s] / sums.length;
-            }
-            for (int i = 0; i < heads.length; i++) {
-                float value = score.sharedAcrossHeads() ? mean : sums[i][s];
-                score(i, s, score.accumulate() ? score(i, s) + value : value);
+        for (int i = 0; i < heads.length; i++) {
+            for (int s = 0; s < count; s++) {
+                score(i, s, score.accumulate() ? score(i, s) + sums[i][s] : sums[i][s]);
             }
         }
         ((ChosenSlots) slots).settle();
         scoresTaken = true;
+    }
+
+    private float meanScore(long slot) {
+        double sum = 0;
+        for (int i = 0; i < heads.length; i++) {
+            sum += score(i, slot);
+        }
+        return (float) (sum / heads.length);
     }
 
     /** Evicts by position. */
@@ -186,8 +191,9 @@ public final class CpuSlab implements Slab {
         long[] positions = new long[count];
         Arrays.setAll(positions, ordinal -> position(index, ordinal));
         float[] scores = new float[isScored() ? count : 0];
+        boolean shared = spec.retention().scores().filter(ScoreSpec::sharedAcrossHeads).isPresent();
         for (int s = 0; s < scores.length; s++) {
-            scores[s] = score(index, s);
+            scores[s] = shared ? meanScore(s) : score(index, s);
         }
         return new SlotTable(positions, scores);
     }

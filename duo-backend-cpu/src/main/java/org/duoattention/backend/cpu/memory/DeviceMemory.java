@@ -57,6 +57,7 @@ public final class DeviceMemory implements AutoCloseable {
 
     /** A tensor of zeros. */
     public CpuTensor allocate(TensorSpec spec) {
+        requireRows(spec);
         NativeMemory memory = take("a tensor " + spec, spec.byteSize());
         return register(new CpuTensor(this, spec, memory));
     }
@@ -84,6 +85,7 @@ public final class DeviceMemory implements AutoCloseable {
         if (dtype != DType.F32 && dtype != DType.F16 && dtype != DType.BF16) {
             throw new IllegalArgumentException("weights are F32, F16 or BF16, not " + tensor.spec());
         }
+        requireRows(tensor.spec());
         MemorySegment data = tensor.data();
         if (data.isNative() && data.isAccessibleBy(ANOTHER_THREAD)) {
             return register(new CpuTensor(this, tensor.spec(), data.asReadOnly()));
@@ -91,6 +93,13 @@ public final class DeviceMemory implements AutoCloseable {
         NativeMemory copy = take("a copy of a tensor " + tensor.spec(), tensor.spec().byteSize());
         copy.segment().copyFrom(data);
         return register(new CpuTensor(this, tensor.spec(), copy).readOnly());
+    }
+
+    private static void requireRows(TensorSpec spec) {
+        if ((spec.rank() < 2 ? spec.elements() : spec.rowElements()) > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException(
+                    "a row has at most " + Integer.MAX_VALUE + " elements, which " + spec + " exceeds");
+        }
     }
 
     /** Stands for the threads of the pool: memory that it can read is not confined to one thread. */

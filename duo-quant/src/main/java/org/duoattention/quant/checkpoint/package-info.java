@@ -1,0 +1,5 @@
+/** Writing checkpoints. */
+@NullMarked
+package org.duoattention.quant.checkpoint;
+
+import org.jspecify.annotations.NullMarked;
