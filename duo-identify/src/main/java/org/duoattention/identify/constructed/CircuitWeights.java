@@ -26,6 +26,9 @@ final class CircuitWeights {
 
     private static final float NOTHING_LOGIT = 1.2f;
 
+    /** Logit per unit of the last count: after that many words the answer is over. */
+    private static final float FULL_LOGIT = 40f;
+
     private final Map<String, float[][]> tensors = new TreeMap<>();
     private final List<HeadSet> retrieval = new ArrayList<>();
     private final ConstructedVocabulary vocabulary;
@@ -113,6 +116,7 @@ final class CircuitWeights {
             logits[vocabulary.id(" " + PasskeyWording.WORDS.get(i))][ResidualStream.ANSWER + i] = ANSWER_LOGIT;
         }
         logits[vocabulary.eos()][ResidualStream.ANSWER + ResidualStream.END] = ANSWER_LOGIT;
+        logits[vocabulary.eos()][ResidualStream.MARKER + ConstructedModel.MAX_WORDS] = FULL_LOGIT;
         logits[vocabulary.id(ConstructedVocabulary.NOTHING)][ResidualStream.CONSTANT] = NOTHING_LOGIT;
         tensors.put("lm_head.weight", logits);
         tensors.put("model.norm.weight", ones());
