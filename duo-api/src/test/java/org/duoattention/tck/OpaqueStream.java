@@ -19,7 +19,6 @@ import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.ScoreSpec;
 import org.duoattention.api.cache.SlotTable;
 import org.duoattention.api.model.ModelShape;
-import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.TensorSpec;
 
 /**
@@ -45,7 +44,7 @@ final class OpaqueStream implements ComputeStream {
         checkUse();
         OpaqueTensor to = output(target);
         TensorSpec spec = to.spec();
-        check(source.byteSize() == spec.byteSize(), "upload of " + source.byteSize() + " bytes to " + spec);
+        StreamShapes.transfer(source.byteSize(), spec);
         double[] numbers = new double[to.size()];
         for (int i = 0; i < numbers.length; i++) {
             numbers[i] = HostNumbers.get(spec.dtype(), source, i);
@@ -58,7 +57,7 @@ final class OpaqueStream implements ComputeStream {
         checkUse();
         OpaqueTensor from = input(source);
         TensorSpec spec = from.spec();
-        check(target.byteSize() == spec.byteSize(), "download of " + spec + " to " + target.byteSize() + " bytes");
+        StreamShapes.transfer(target.byteSize(), spec);
         target.fill((byte) 0xff);
         queue.add(() -> {
             double[] numbers = from.read().clone();
@@ -91,12 +90,11 @@ final class OpaqueStream implements ComputeStream {
     public void embed(Tensor table, int[] ids, Tensor out) {
         checkUse();
         OpaqueTensor from = input(table);
-        OpaqueTensor to = activation(output(out));
-        check(from.spec().rank() == 2, "an embedding table has two dimensions, not " + from.spec());
+        OpaqueTensor to = output(out);
+        StreamShapes.embed(from.spec(), ids.length, to.spec());
         int width = (int) from.spec().extent(1);
-        check(hasShape(to, ids.length, width), "embed " + ids.length + " of " + from.spec() + " into " + to.spec());
         for (int id : ids) {
-            check(id >= 0 && id < from.spec().rows(), "token id " + id + " is not in " + from.spec());
+            StreamShapes.check(id >= 0 && id < from.spec().rows(), "token id " + id + " is not in " + from.spec());
         }
         int[] copy = ids.clone();
         queue.add(() -> to.write(OracleMath.embed(from.read(), width, copy)));
@@ -105,41 +103,32 @@ final class OpaqueStream implements ComputeStream {
     @Override
     public void rmsNorm(Tensor x, Tensor weight, float epsilon, Tensor out) {
         checkUse();
-        OpaqueTensor from = activation(input(x));
+        OpaqueTensor from = input(x);
         OpaqueTensor scale = input(weight);
-        OpaqueTensor to = activation(output(out));
-        String shapes = "rmsNorm of " + from.spec() + " by " + scale.spec() + " into " + to.spec();
-        check(scale.spec().rank() == 1 && scale.size() > 0 && from.spec().rank() == 2, shapes);
-        check(from.spec().extent(1) % scale.size() == 0 && from.spec().equals(to.spec()), shapes);
+        OpaqueTensor to = output(out);
+        StreamShapes.rmsNorm(from.spec(), scale.spec(), to.spec());
         queue.add(() -> to.write(OracleMath.rmsNorm(from.read(), scale.read(), epsilon)));
     }
 
     @Override
     public void linear(Tensor x, Projection projection) {
         checkUse();
-        OpaqueTensor from = activation(input(x));
+        OpaqueTensor from = input(x);
         OpaqueTensor weight = input(projection.weight());
         Optional<OpaqueTensor> bias = projection.bias().map(this::input);
-        OpaqueTensor to = activation(output(projection.out()));
-        String shapes = "linear of " + from.spec() + " by " + weight.spec()
-                + bias.map(b -> " + " + b.spec()).orElse("") + " into " + to.spec();
-        check(from.spec().rank() == 2 && weight.spec().rank() == 2, shapes);
-        long outputs = weight.spec().extent(0);
-        check(from.spec().extent(1) == weight.spec().extent(1), shapes);
-        check(hasShape(to, from.spec().rows(), outputs), shapes);
-        check(bias.isEmpty() || hasShape(bias.get(), outputs), shapes);
+        OpaqueTensor to = output(projection.out());
+        StreamShapes.linear(from.spec(), weight.spec(), bias.map(OpaqueTensor::spec), to.spec());
+        int outputs = (int) weight.spec().rows();
         int in = (int) from.spec().extent(1);
         queue.add(() -> to.write(OracleMath.linear(
-                from.read(), weight.read(), bias.map(OpaqueTensor::read).orElse(new double[0]), in, (int) outputs)));
+                from.read(), weight.read(), bias.map(OpaqueTensor::read).orElse(new double[0]), in, outputs)));
     }
 
     @Override
     public void rope(Tensor x, int headDim, Rope rope, long position) {
         checkUse();
-        OpaqueTensor target = activation(output(x));
-        String shapes = "rope with " + rope.pairs() + " pairs on heads of " + headDim + " in " + target.spec();
-        check(target.spec().rank() == 2 && headDim >= 2 * rope.pairs(), shapes);
-        check(target.spec().extent(1) % headDim == 0 && position >= 0, shapes + " at position " + position);
+        OpaqueTensor target = output(x);
+        StreamShapes.rope(target.spec(), headDim, rope, position);
         int width = (int) target.spec().extent(1);
         queue.add(() -> target.write(OracleMath.rope(target.read(), width, headDim, rope, position)));
     }
@@ -147,21 +136,19 @@ final class OpaqueStream implements ComputeStream {
     @Override
     public void swiGlu(Tensor gate, Tensor up, Tensor out) {
         checkUse();
-        OpaqueTensor a = activation(input(gate));
-        OpaqueTensor b = activation(input(up));
-        OpaqueTensor to = activation(output(out));
-        check(
-                a.spec().equals(b.spec()) && a.spec().equals(to.spec()),
-                "swiGlu of " + a.spec() + " and " + b.spec() + " into " + to.spec());
+        OpaqueTensor a = input(gate);
+        OpaqueTensor b = input(up);
+        OpaqueTensor to = output(out);
+        StreamShapes.same("swiGlu", a.spec(), b.spec(), to.spec());
         queue.add(() -> to.write(OracleMath.swiGlu(a.read(), b.read())));
     }
 
     @Override
     public void add(Tensor target, Tensor x) {
         checkUse();
-        OpaqueTensor to = activation(output(target));
-        OpaqueTensor from = activation(input(x));
-        check(to.spec().equals(from.spec()), "add " + from.spec() + " to " + to.spec());
+        OpaqueTensor to = output(target);
+        OpaqueTensor from = input(x);
+        StreamShapes.same("add", to.spec(), from.spec());
         queue.add(() -> to.write(OracleMath.add(to.read(), from.read())));
     }
 
@@ -171,13 +158,11 @@ final class OpaqueStream implements ComputeStream {
     public void append(Slab slab, Tensor k, Tensor v) {
         checkUse();
         OpaqueSlab to = slab(slab);
-        OpaqueTensor keys = activation(input(k));
-        OpaqueTensor values = activation(input(v));
+        OpaqueTensor keys = input(k);
+        OpaqueTensor values = input(v);
         SlabSpec spec = to.spec();
+        StreamShapes.append(spec, keys.spec(), values.spec());
         long tokens = keys.spec().rows();
-        String shapes = "append of " + keys.spec() + " and " + values.spec() + " to " + spec;
-        check(keys.spec().equals(values.spec()) && hasShape(keys, tokens, spec.shape().kvWidth()), shapes);
-        check(tokens <= spec.maxChunk(), shapes);
         long start = to.counters.length();
         if (start + tokens > spec.maxTokens() || to.counters.held() + tokens > spec.slotCapacity()) {
             throw new IllegalStateException("no room for " + tokens + " tokens after " + start + " in " + spec);
@@ -207,17 +192,13 @@ final class OpaqueStream implements ComputeStream {
     public void attend(Slab slab, Tensor q, float scale, PrefillMode mode, Tensor out) {
         checkUse();
         OpaqueSlab from = slab(slab);
-        OpaqueTensor queries = activation(input(q));
-        OpaqueTensor to = activation(output(out));
+        OpaqueTensor queries = input(q);
+        OpaqueTensor to = output(out);
         if (mode == PrefillMode.WINDOW) {
             device.require(Capability.WINDOW_PREFILL);
         }
-        ModelShape shape = from.spec().shape();
         int tokens = from.counters.lastAppend();
-        check(
-                hasShape(queries, tokens, shape.queryWidth()) && hasShape(to, tokens, shape.queryWidth()),
-                "attend of " + queries.spec() + " into " + to.spec() + " after an append of " + tokens + " tokens to "
-                        + from.spec());
+        StreamShapes.attend(from.spec(), tokens, queries.spec(), to.spec());
         long start = from.counters.length() - tokens;
         long retainedFrom = from.counters.retainedFrom();
         queue.add(() -> attendNow(from, queries.read(), scale, mode, to, start, retainedFrom));
@@ -297,7 +278,7 @@ final class OpaqueStream implements ComputeStream {
     public SlotTable slots(Slab slab, int head) {
         checkUse();
         OpaqueSlab from = slab(slab);
-        check(from.spec().heads().contains(head), "head " + head + " is not among " + from.spec().heads());
+        StreamShapes.check(from.spec().heads().contains(head), "head " + head + " is not among " + from.spec().heads());
         drain();
         Retention retention = from.spec().retention();
         int sinks = retention instanceof Retention.SinkAndRecent streaming ? streaming.sinks() : 0;
@@ -328,18 +309,18 @@ final class OpaqueStream implements ComputeStream {
         checkUse();
         OpaqueSlab target = slab(slab);
         Retention retention = target.spec().retention();
-        check(
+        StreamShapes.check(
                 retention instanceof Retention.TopScored || retention instanceof Retention.Custom,
                 retention + " is evicted, not compacted");
-        check(
+        StreamShapes.check(
                 keep.size() == target.slots.size(),
                 keep.size() + " lists of slots for heads " + target.spec().heads());
         List<int[]> copy = keep.stream().map(int[]::clone).toList();
         for (int[] indices : copy) {
-            check(indices.length == copy.get(0).length, "every head keeps the same number of slots");
+            StreamShapes.check(indices.length == copy.get(0).length, "every head keeps the same number of slots");
             for (int i = 0; i < indices.length; i++) {
                 long least = i == 0 ? 0 : indices[i - 1] + 1L;
-                check(
+                StreamShapes.check(
                         indices[i] >= least && indices[i] < target.counters.held(),
                         "slot " + indices[i] + " of " + target.counters.held() + " is out of order or range");
             }
@@ -361,7 +342,7 @@ final class OpaqueStream implements ComputeStream {
         checkUse();
         OpaqueSlab target = slab(slab);
         device.require(Capability.ROLLBACK);
-        check(
+        StreamShapes.check(
                 length >= target.minLength() && length <= target.length(),
                 "truncate to " + length + ", possible is " + target.minLength() + " to " + target.length());
         if (length == target.length()) {
@@ -385,8 +366,8 @@ final class OpaqueStream implements ComputeStream {
         OpaqueSlab from = slab(slab);
         device.require(Capability.SNAPSHOT);
         long bytes = OpaqueSnapshot.bytes(from);
-        check(target.byteSize() == bytes, "a snapshot of " + bytes + " bytes to " + target.byteSize() + " bytes");
-        check(!target.isReadOnly(), "a snapshot to a read-only segment");
+        StreamShapes.check(target.byteSize() == bytes, "a snapshot of " + bytes + " bytes to " + target.byteSize() + " bytes");
+        StreamShapes.check(!target.isReadOnly(), "a snapshot to a read-only segment");
         target.fill((byte) 0xff);
         OpaqueSlab.Counters counters = from.counters;
         queue.add(() -> {
@@ -448,13 +429,8 @@ final class OpaqueStream implements ComputeStream {
 
     private OpaqueTensor output(Tensor tensor) {
         OpaqueTensor opaque = input(tensor);
-        check(!opaque.isReadOnly(), "an adopted tensor is read-only: " + tensor);
+        StreamShapes.check(!opaque.isReadOnly(), "an adopted tensor is read-only: " + tensor);
         return opaque;
-    }
-
-    private static OpaqueTensor activation(OpaqueTensor tensor) {
-        check(tensor.spec().dtype() == DType.F32, "activations are F32, not " + tensor.spec());
-        return tensor;
     }
 
     private OpaqueSlab slab(Slab slab) {
@@ -463,16 +439,6 @@ final class OpaqueStream implements ComputeStream {
         }
         opaque.checkOpen();
         return opaque;
-    }
-
-    private static boolean hasShape(OpaqueTensor tensor, long... shape) {
-        return tensor.spec().equals(TensorSpec.of(tensor.spec().dtype(), shape));
-    }
-
-    private static void check(boolean condition, String message) {
-        if (!condition) {
-            throw new IllegalArgumentException(message);
-        }
     }
 
     @Override
