@@ -91,6 +91,8 @@ class ArchitectureTest {
     @Test
     void theVectorApiStaysInTheVectorKernels() {
         String home = ROOT + "backend.cpu.vector..";
+        looksAt(ALL.that(resideInAPackage(home)), 3);
+
         noClasses()
                 .should()
                 .dependOnClassesThat()
