@@ -17,6 +17,8 @@ final class ShardIndex {
     static final String FILE_NAME = "model.safetensors.index.json";
 
     private static final String WEIGHT_MAP = "weight_map";
+    /** What file systems allow. */
+    private static final int MAX_NAME_CHARS = 255;
 
     private final Path file;
     private final Map<String, String> shards;
@@ -47,7 +49,8 @@ final class ShardIndex {
     }
 
     private static boolean isPlainName(String shard) {
-        return shard.endsWith(".safetensors")
+        return shard.length() <= MAX_NAME_CHARS
+                && shard.endsWith(".safetensors")
                 && shard.chars().noneMatch(c -> c == '/' || c == '\\' || c == ':' || Character.isISOControl(c));
     }
 

@@ -9,17 +9,17 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** Safetensors files built byte by byte, so that they can be as wrong as a test wants. */
-final class CheckpointFiles {
+public final class CheckpointFiles {
     private CheckpointFiles() {}
 
     /** A file with the given header text and data. */
-    static byte[] safetensors(String header, byte... data) {
+    public static byte[] safetensors(String header, byte... data) {
         byte[] json = header.getBytes(StandardCharsets.UTF_8);
         return withLength(json.length, json, data);
     }
 
     /** A file that claims a header of {@code length} bytes. */
-    static byte[] withLength(long length, byte[] header, byte... data) {
+    public static byte[] withLength(long length, byte[] header, byte... data) {
         return ByteBuffer.allocate(8 + header.length + data.length)
                 .order(ByteOrder.LITTLE_ENDIAN)
                 .putLong(length)
@@ -29,17 +29,17 @@ final class CheckpointFiles {
     }
 
     /** One header entry. */
-    static String entry(String name, String dtype, String shape, long begin, long end) {
+    public static String entry(String name, String dtype, String shape, long begin, long end) {
         return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":[" + begin + ","
                 + end + "]}";
     }
 
     /** A single-file checkpoint directory. */
-    static void writeSingle(Path directory, byte[] file) {
+    public static void writeSingle(Path directory, byte[] file) {
         write(directory.resolve("model.safetensors"), file);
     }
 
-    static void write(Path file, byte[] bytes) {
+    public static void write(Path file, byte[] bytes) {
         try {
             Files.write(file, bytes);
         } catch (IOException e) {
@@ -47,7 +47,7 @@ final class CheckpointFiles {
         }
     }
 
-    static void write(Path file, String text) {
+    public static void write(Path file, String text) {
         write(file, text.getBytes(StandardCharsets.UTF_8));
     }
 }
