@@ -93,8 +93,7 @@ class HostileFilesTest {
                     directory.resolve("model.safetensors.index.json"), damageShard ? index : mutator.rewrite(index));
             CheckpointFiles.write(directory.resolve("1.safetensors"), safetensors(first, 4));
             CheckpointFiles.write(
-                    directory.resolve("2.safetensors"),
-                    safetensors(damageShard ? mutator.rewrite(second) : second, 4));
+                    directory.resolve("2.safetensors"), safetensors(damageShard ? mutator.rewrite(second) : second, 4));
             attempt(i, "model.safetensors.index.json", this::readCheckpoint);
         }
         assertBothHappened();
@@ -133,8 +132,9 @@ class HostileFilesTest {
 
     @Test
     void generationConfigs() {
-        String text = "{\"eos_token_id\": [1, 2], \"do_sample\": true, \"temperature\": 0.6, \"top_k\": 20, \"top_p\": 0.9,"
-                + " \"min_p\": 0.1, \"repetition_penalty\": 1.1}";
+        String text =
+                "{\"eos_token_id\": [1, 2], \"do_sample\": true, \"temperature\": 0.6, \"top_k\": 20, \"top_p\": 0.9,"
+                        + " \"min_p\": 0.1, \"repetition_penalty\": 1.1}";
         CheckpointFiles.write(
                 directory.resolve("config.json"),
                 "{\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 3, \"num_attention_heads\": 8,"
@@ -179,8 +179,11 @@ class HostileFilesTest {
         HeadMaskRequest request = new HeadMaskRequest(shape, Optional.empty(), Map.of("file", file.toString()));
         for (int i = 0; i < MUTATIONS; i++) {
             CheckpointFiles.write(file, mutator.rewrite("1\t0\n0\t1\n1\t1\n"));
-            attempt(i, "mask.tsv", () -> assertThat(new MaskFileHeads().headMask(request).fits(shape))
-                    .isTrue());
+            attempt(
+                    i,
+                    "mask.tsv",
+                    () -> assertThat(new MaskFileHeads().headMask(request).fits(shape))
+                            .isTrue());
         }
         assertBothHappened();
     }

@@ -27,22 +27,23 @@ public final class HeadPattern {
      * @param settings further settings that are written to the pattern's config.json as they are: strings, numbers,
      *     booleans, nulls, lists and maps
      */
-    public HeadPattern(double[][] scores, int sinkSize, int recentSize, Map<String, ? extends @Nullable Object> settings) {
+    public HeadPattern(
+            double[][] scores, int sinkSize, int recentSize, Map<String, ? extends @Nullable Object> settings) {
         if (scores.length == 0 || scores[0].length == 0) {
             throw new IllegalArgumentException("a pattern has at least one layer and one KV head");
         }
         if (sinkSize < 0 || recentSize < 1) {
-            throw new IllegalArgumentException(
-                    "the sink size must be at least 0 and the recent size at least 1, not " + sinkSize + " and "
-                            + recentSize);
+            throw new IllegalArgumentException("the sink size must be at least 0 and the recent size at least 1, not "
+                    + sinkSize + " and " + recentSize);
         }
         this.scores = new double[scores.length][];
         for (int layer = 0; layer < scores.length; layer++) {
             if (scores[layer].length != scores[0].length) {
-                throw new IllegalArgumentException("layer " + layer + " has " + scores[layer].length
-                        + " scores, layer 0 has " + scores[0].length);
+                throw new IllegalArgumentException(
+                        "layer " + layer + " has " + scores[layer].length + " scores, layer 0 has " + scores[0].length);
             }
-            this.scores[layer] = Arrays.stream(scores[layer]).map(HeadPattern::clip).toArray();
+            this.scores[layer] =
+                    Arrays.stream(scores[layer]).map(HeadPattern::clip).toArray();
         }
         this.sinkSize = sinkSize;
         this.recentSize = recentSize;

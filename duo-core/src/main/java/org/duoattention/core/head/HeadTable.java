@@ -15,7 +15,8 @@ import org.duoattention.core.json.Quoted;
 /** Tab-separated numbers, one line per layer and one column per KV head, as {@code numpy.savetxt} writes them. */
 final class HeadTable {
     private static final long MAX_BYTES = 16L << 20;
-    private static final Pattern NUMBER = Pattern.compile("[+-]?(\\d{1,40}(\\.\\d{0,40})?|\\.\\d{1,40})([eE][+-]?\\d{1,5})?");
+    private static final Pattern NUMBER =
+            Pattern.compile("[+-]?(\\d{1,40}(\\.\\d{0,40})?|\\.\\d{1,40})([eE][+-]?\\d{1,5})?");
 
     private HeadTable() {}
 
@@ -31,8 +32,8 @@ final class HeadTable {
         String text;
         try {
             if (Files.size(file) > MAX_BYTES) {
-                throw new DuoException(file + ": has " + Files.size(file) + " bytes, a table of heads has at most "
-                        + MAX_BYTES);
+                throw new DuoException(
+                        file + ": has " + Files.size(file) + " bytes, a table of heads has at most " + MAX_BYTES);
             }
             // Latin-1 decodes every byte; what is not a number is refused below with its line and column.
             text = Files.readString(file, StandardCharsets.ISO_8859_1);
@@ -48,8 +49,9 @@ final class HeadTable {
             }
             double[] row = parse(file, lineNumber, line);
             if (!rows.isEmpty() && row.length != rows.get(0).length) {
-                throw new DuoException(file + ": line " + lineNumber + " has " + row.length + " columns, the first row has "
-                        + rows.get(0).length + "; expected one column per KV head in every row");
+                throw new DuoException(
+                        file + ": line " + lineNumber + " has " + row.length + " columns, the first row has "
+                                + rows.get(0).length + "; expected one column per KV head in every row");
             }
             rows.add(row);
         }
@@ -88,8 +90,9 @@ final class HeadTable {
     /** Refuses a table that does not fit the model, with both shapes. */
     static void checkShape(Path file, int layers, int kvHeads, ModelShape shape) {
         if (layers != shape.layers() || kvHeads != shape.kvHeads()) {
-            throw new DuoException(file + ": holds " + layers + " layers x " + kvHeads + " KV heads, the model has "
-                    + shape.layers() + " layers x " + shape.kvHeads() + " KV heads; choose the file made for this model");
+            throw new DuoException(
+                    file + ": holds " + layers + " layers x " + kvHeads + " KV heads, the model has " + shape.layers()
+                            + " layers x " + shape.kvHeads() + " KV heads; choose the file made for this model");
         }
     }
 }

@@ -36,8 +36,8 @@ public final class PatternDirectory {
      */
     public static HeadPattern read(Path directory) {
         if (!Files.isDirectory(directory)) {
-            throw new DuoException(directory + ": no such directory; expected a head pattern with " + SCORES + " and "
-                    + CONFIG);
+            throw new DuoException(
+                    directory + ": no such directory; expected a head pattern with " + SCORES + " and " + CONFIG);
         }
         double[][] scores = HeadTable.read(directory.resolve(SCORES));
         JsonObject config = JsonFile.read(directory.resolve(CONFIG));

@@ -27,8 +27,7 @@ public final class PatternHeads implements HeadMaskSource {
 
     @Override
     public HeadMask headMask(HeadMaskRequest request) {
-        SourceOptions options =
-                new SourceOptions(name(), request.options(), Set.of(DIRECTORY, SPARSITY, THRESHOLD));
+        SourceOptions options = new SourceOptions(name(), request.options(), Set.of(DIRECTORY, SPARSITY, THRESHOLD));
         Path directory = options.path(DIRECTORY, "the directory of a head pattern");
         HeadSelection selection = selection(options);
         try {

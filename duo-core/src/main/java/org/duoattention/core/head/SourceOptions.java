@@ -29,7 +29,8 @@ final class SourceOptions {
     Path path(String name, String meaning) {
         String value = options.get(name);
         if (value == null || value.isBlank()) {
-            throw new IllegalArgumentException("head source '" + source + "' needs the option '" + name + "': " + meaning);
+            throw new IllegalArgumentException(
+                    "head source '" + source + "' needs the option '" + name + "': " + meaning);
         }
         try {
             return Path.of(value);
@@ -52,8 +53,8 @@ final class SourceOptions {
             number = Double.NaN;
         }
         if (!(number >= 0 && number <= 1)) {
-            throw new IllegalArgumentException("option '" + name + "' of head source '" + source + "' is '" + value.get()
-                    + "', expected a number from 0 to 1");
+            throw new IllegalArgumentException("option '" + name + "' of head source '" + source + "' is '"
+                    + value.get() + "', expected a number from 0 to 1");
         }
         return OptionalDouble.of(number);
     }

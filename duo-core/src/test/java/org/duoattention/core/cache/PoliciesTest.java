@@ -20,8 +20,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class PoliciesTest {
     private static final ModelShape SHAPE = new ModelShape(3, 8, 4, 4, 2, 8, 8);
-    private static final HeadMask MASK =
-            HeadMask.of(4, List.of(HeadSet.of(1, 3), HeadSet.empty(), HeadSet.range(4)));
+    private static final HeadMask MASK = HeadMask.of(4, List.of(HeadSet.of(1, 3), HeadSet.empty(), HeadSet.range(4)));
     private static final Retention ALL = new Retention.All();
     private static final Retention STREAMING = new Retention.SinkAndRecent(2, 5);
 

@@ -34,8 +34,17 @@ class HeadSelectionTest {
     @ParameterizedTest
     @CsvSource({
         // heads, sparsity, kept: (1 - sparsity) * heads by hand, halves up.
-        "16, 0.5, 8", "16, 0.8125, 3", "10, 0.55, 5", "10, 0.45, 6", "10, 0.56, 4", "3, 0.5, 2", "1, 0.5, 1", "1, 0.51, 0",
-        "1000, 0.9995, 1", "1000, 0.9996, 0", "7, 0.1, 6"
+        "16, 0.5, 8",
+        "16, 0.8125, 3",
+        "10, 0.55, 5",
+        "10, 0.45, 6",
+        "10, 0.56, 4",
+        "3, 0.5, 2",
+        "1, 0.5, 1",
+        "1, 0.51, 0",
+        "1000, 0.9995, 1",
+        "1000, 0.9996, 0",
+        "7, 0.1, 6"
     })
     void keepsExactlyTheAskedShare(int heads, double sparsity, int kept) {
         HeadPattern pattern = new HeadPattern(new double[1][heads], 1, 1, Map.of());

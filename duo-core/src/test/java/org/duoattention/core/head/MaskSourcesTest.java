@@ -82,14 +82,14 @@ class MaskSourcesTest {
         refused(source, Map.of("directory", here), "no such file");
         refused(source, Map.of("directory", here, "sparsty", "0.5"), "has no option 'sparsty'");
         for (String value : List.of("-0.1", "1.1", "NaN", "half", "")) {
-            refused(source, Map.of("directory", here, "sparsity", value), "'" + value + "', expected a number from 0 to 1");
+            refused(
+                    source,
+                    Map.of("directory", here, "sparsity", value),
+                    "'" + value + "', expected a number from 0 to 1");
         }
         refused(source, Map.of("directory", here, "sparsity", "0", "threshold", "0"), "exclude each other");
         PatternDirectory.write(directory, new HeadPattern(new double[3][5], 4, 8, Map.of()));
-        refused(
-                source,
-                Map.of("directory", here),
-                "holds 3 layers x 5 KV heads, the model has 2 layers x 2 KV heads");
+        refused(source, Map.of("directory", here), "holds 3 layers x 5 KV heads, the model has 2 layers x 2 KV heads");
     }
 
     private HeadMask pattern(String... option) {

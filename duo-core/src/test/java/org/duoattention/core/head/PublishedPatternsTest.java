@@ -32,8 +32,7 @@ class PublishedPatternsTest {
     })
     void loadAndSelect(
             String model, String context, int kvHeads, int half, String hashOfHalf, String hashOfQuarter, int atHalf) {
-        Path directory =
-                SharedFiles.require("attn_patterns/" + model + "/" + RUN + context + "-multi_passkey10");
+        Path directory = SharedFiles.require("attn_patterns/" + model + "/" + RUN + context + "-multi_passkey10");
         HeadPattern pattern = PatternDirectory.read(directory);
         assertThat(pattern.layers()).isEqualTo(32);
         assertThat(pattern.kvHeads()).isEqualTo(kvHeads);
@@ -56,8 +55,8 @@ class PublishedPatternsTest {
             }
         }
         try {
-            byte[] digest = MessageDigest.getInstance("SHA-256")
-                    .digest(bits.toString().getBytes(StandardCharsets.US_ASCII));
+            byte[] digest =
+                    MessageDigest.getInstance("SHA-256").digest(bits.toString().getBytes(StandardCharsets.US_ASCII));
             return HexFormat.of().formatHex(digest, 0, 8);
         } catch (NoSuchAlgorithmException e) {
             throw new AssertionError("every JDK has SHA-256", e);

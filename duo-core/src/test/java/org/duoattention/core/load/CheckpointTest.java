@@ -130,19 +130,31 @@ class CheckpointTest {
                 arguments("two objects", safetensors(good + "{}", four), "goes on after the JSON object"),
                 arguments(
                         "duplicate tensor",
-                        safetensors("{" + entry("a", "F32", "[1]", 0, 4) + "," + entry("a", "F32", "[1]", 0, 4) + "}", four),
+                        safetensors(
+                                "{" + entry("a", "F32", "[1]", 0, 4) + "," + entry("a", "F32", "[1]", 0, 4) + "}",
+                                four),
                         "not valid JSON"),
                 arguments(
                         "duplicate key",
                         safetensors(
-                                "{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", four),
+                                "{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+                                four),
                         "not valid JSON"),
                 arguments("metadata no object", safetensors("{\"__metadata__\":3}"), "__metadata__ is"),
                 arguments("metadata no text", safetensors("{\"__metadata__\":{\"a\":1}}"), "__metadata__ value is"),
                 arguments("tensor no object", safetensors("{\"a\":[]}"), "tensor a is START_ARRAY"),
-                arguments("no dtype", safetensors("{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", four), "tensor a needs"),
-                arguments("no shape", safetensors("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", four), "needs a dtype"),
-                arguments("no offsets", safetensors("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", four), "two data_offsets"),
+                arguments(
+                        "no dtype",
+                        safetensors("{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", four),
+                        "tensor a needs"),
+                arguments(
+                        "no shape",
+                        safetensors("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", four),
+                        "needs a dtype"),
+                arguments(
+                        "no offsets",
+                        safetensors("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", four),
+                        "two data_offsets"),
                 arguments(
                         "three offsets",
                         safetensors("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}}", four),
@@ -152,10 +164,17 @@ class CheckpointTest {
                         safetensors("{\"a\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,4]}}", four),
                         "dtype of tensor a is"),
                 arguments("unknown dtype", safetensors("{" + entry("a", "F99", "[1]", 0, 4) + "}", four), "type F99"),
-                arguments("fraction in shape", safetensors("{" + entry("a", "F32", "[1.0]", 0, 4) + "}", four), "shape of"),
-                arguments("text in shape", safetensors("{" + entry("a", "F32", "[\"1\"]", 0, 4) + "}", four), "shape of"),
+                arguments(
+                        "fraction in shape",
+                        safetensors("{" + entry("a", "F32", "[1.0]", 0, 4) + "}", four),
+                        "shape of"),
+                arguments(
+                        "text in shape", safetensors("{" + entry("a", "F32", "[\"1\"]", 0, 4) + "}", four), "shape of"),
                 arguments("list in shape", safetensors("{" + entry("a", "F32", "[[1]]", 0, 4) + "}", four), "shape of"),
-                arguments("negative extents", safetensors("{" + entry("a", "F32", "[-1,-1]", 0, 4) + "}", four), "not -1"),
+                arguments(
+                        "negative extents",
+                        safetensors("{" + entry("a", "F32", "[-1,-1]", 0, 4) + "}", four),
+                        "not -1"),
                 arguments(
                         "extent past 64 bits",
                         safetensors("{" + entry("a", "F32", "[18446744073709551617]", 0, 4) + "}", four),
@@ -168,8 +187,14 @@ class CheckpointTest {
                         "byte size overflow",
                         safetensors("{" + entry("a", "F32", "[4611686018427387905]", 0, 4) + "}", four),
                         "does not fit 64 bits"),
-                arguments("too many extents", safetensors("{" + entry("a", "F32", ones(33), 0, 4) + "}", four), "at most 32"),
-                arguments("many extents", safetensors("{" + entry("a", "F32", ones(17), 0, 4) + "}", four), "17 dimensions"),
+                arguments(
+                        "too many extents",
+                        safetensors("{" + entry("a", "F32", ones(33), 0, 4) + "}", four),
+                        "at most 32"),
+                arguments(
+                        "many extents",
+                        safetensors("{" + entry("a", "F32", ones(17), 0, 4) + "}", four),
+                        "17 dimensions"),
                 arguments("negative offset", safetensors("{" + entry("a", "F32", "[1]", -4, 0) + "}", four), "not -4"),
                 arguments("backward offsets", safetensors("{" + entry("a", "F32", "[1]", 4, 0) + "}", four), "[4, 0]"),
                 arguments(
@@ -186,7 +211,9 @@ class CheckpointTest {
                         "without overlap"),
                 arguments(
                         "alias",
-                        safetensors("{" + entry("a", "F32", "[1]", 0, 4) + "," + entry("b", "F32", "[1]", 0, 4) + "}", four),
+                        safetensors(
+                                "{" + entry("a", "F32", "[1]", 0, 4) + "," + entry("b", "F32", "[1]", 0, 4) + "}",
+                                four),
                         "without overlap"),
                 arguments(
                         "hole",

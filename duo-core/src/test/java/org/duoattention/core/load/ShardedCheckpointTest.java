@@ -121,6 +121,7 @@ class ShardedCheckpointTest {
     }
 
     private static byte[] shard(String tensor, int firstByte) {
-        return safetensors("{" + entry(tensor, "F32", "[1]", 0, 4) + "}", (byte) firstByte, (byte) 0, (byte) 0, (byte) 0);
+        return safetensors(
+                "{" + entry(tensor, "F32", "[1]", 0, 4) + "}", (byte) firstByte, (byte) 0, (byte) 0, (byte) 0);
     }
 }

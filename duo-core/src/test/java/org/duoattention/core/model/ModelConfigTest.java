@@ -26,7 +26,8 @@ class ModelConfigTest {
 
     @Test
     void llamaDefaults() {
-        ModelConfig config = ConfigFiles.of("llama").without("num_key_value_heads").read(directory);
+        ModelConfig config =
+                ConfigFiles.of("llama").without("num_key_value_heads").read(directory);
         assertThat(config.family()).isEqualTo(ModelFamily.LLAMA);
         assertThat(config.shape()).isEqualTo(new ModelShape(3, 64, 8, 8, 8, 160, 320));
         assertThat(config.rmsNormEps()).isEqualTo(1e-6);
@@ -67,14 +68,18 @@ class ModelConfigTest {
 
     @Test
     void biasesByFamily() {
-        ModelConfig llama =
-                ConfigFiles.of("llama").with("attention_bias", "true").with("mlp_bias", "true").read(directory);
+        ModelConfig llama = ConfigFiles.of("llama")
+                .with("attention_bias", "true")
+                .with("mlp_bias", "true")
+                .read(directory);
         assertThat(List.of(llama.queryKeyValueBias(), llama.outputBias(), llama.mlpBias()))
                 .containsExactly(true, true, true);
-        ModelConfig qwen2 = ConfigFiles.of("qwen2").with("attention_bias", "false").read(directory);
+        ModelConfig qwen2 =
+                ConfigFiles.of("qwen2").with("attention_bias", "false").read(directory);
         assertThat(List.of(qwen2.queryKeyValueBias(), qwen2.outputBias(), qwen2.mlpBias()))
                 .containsExactly(true, false, false);
-        ModelConfig qwen3 = ConfigFiles.of("qwen3").with("attention_bias", "true").read(directory);
+        ModelConfig qwen3 =
+                ConfigFiles.of("qwen3").with("attention_bias", "true").read(directory);
         assertThat(List.of(qwen3.queryKeyValueBias(), qwen3.outputBias(), qwen3.mlpBias()))
                 .containsExactly(true, true, false);
         ModelConfig mistral = ConfigFiles.of("mistral").read(directory);
@@ -152,7 +157,11 @@ class ModelConfigTest {
 
     @Test
     void unsupportedLayersAreRefused() {
-        refused("qwen2", "layer_types", "[\"sliding_attention\",\"full_attention\",\"full_attention\"]", "no sliding window");
+        refused(
+                "qwen2",
+                "layer_types",
+                "[\"sliding_attention\",\"full_attention\",\"full_attention\"]",
+                "no sliding window");
         refused("llama", "layer_types", "[\"chunked_attention\"]", "other kinds are not supported");
         refused("llama", "layer_types", "[\"full_attention\"]", "has 1 entries, expected one per layer");
     }
@@ -176,7 +185,11 @@ class ModelConfigTest {
         refused("mistral", "num_local_experts", "8", "mixtures of experts are not supported");
         refused("llama", "hidden_act", "\"gelu\"", "expected silu");
         refused("llama", "partial_rotary_factor", "0.5", "rotated in part");
-        refused("llama", "rope_parameters", "{\"partial_rotary_factor\": 0.25, \"rope_theta\": 1e4}", "rotated in part");
+        refused(
+                "llama",
+                "rope_parameters",
+                "{\"partial_rotary_factor\": 0.25, \"rope_theta\": 1e4}",
+                "rotated in part");
         for (String type : List.of("longrope", "su", "mrope")) {
             refused("llama", "rope_scaling", "{\"type\": \"" + type + "\"}", "rope_scaling.type is \"" + type + "\"");
         }
@@ -279,7 +292,8 @@ class ModelConfigTest {
     @Test
     void rotationsInBothStyles() {
         RopeScaling linear = new RopeScaling.Linear(4);
-        assertThat(rope("rope_scaling", "{\"type\": \"linear\", \"factor\": 4}")).isEqualTo(new RopeConfig(10_000, linear));
+        assertThat(rope("rope_scaling", "{\"type\": \"linear\", \"factor\": 4}"))
+                .isEqualTo(new RopeConfig(10_000, linear));
         assertThat(rope("rope_parameters", "{\"rope_type\": \"linear\", \"factor\": 4.0, \"rope_theta\": 5e5}"))
                 .isEqualTo(new RopeConfig(500_000, linear));
         assertThat(rope("rope_scaling", "{}")).isEqualTo(new RopeConfig(10_000, new RopeScaling.None()));
@@ -305,7 +319,11 @@ class ModelConfigTest {
 
     @Test
     void thetaIsFoundBesideOrAmongTheParameters() {
-        assertThat(ConfigFiles.of("llama").with("rope_theta", "1000000").read(directory).rope().theta())
+        assertThat(ConfigFiles.of("llama")
+                        .with("rope_theta", "1000000")
+                        .read(directory)
+                        .rope()
+                        .theta())
                 .isEqualTo(1_000_000);
         assertThat(ConfigFiles.of("llama")
                         .with("rope_theta", "1000000")
@@ -366,7 +384,8 @@ class ModelConfigTest {
         Files.writeString(file, "{\"temperature\": 0.6}");
         assertThat(GenerationConfig.read(directory, config).eosTokenIds()).containsExactly(2);
         Files.writeString(
-                file, "{\"eos_token_id\": [7, 8], \"do_sample\": true, \"temperature\": 0.6, \"top_k\": 20, \"top_p\": 0.95}");
+                file,
+                "{\"eos_token_id\": [7, 8], \"do_sample\": true, \"temperature\": 0.6, \"top_k\": 20, \"top_p\": 0.95}");
         assertThat(GenerationConfig.read(directory, config))
                 .isEqualTo(new GenerationConfig(
                         List.of(7, 8),
