@@ -21,7 +21,7 @@ final class Arithmetic {
         if (Values.isNumber(a) && Values.isNumber(b)) {
             try {
                 return a instanceof Double || b instanceof Double
-                        ? (Object) onDoubles(operator, Values.asDouble(a), Values.asDouble(b))
+                        ? onDoubles(operator, Values.asDouble(a), Values.asDouble(b))
                         : onIntegers(operator, Values.index(a, "a number"), Values.index(b, "a number"));
             } catch (ArithmeticException e) {
                 throw TemplateFault.unsupported("an integer of more than 64 bits");

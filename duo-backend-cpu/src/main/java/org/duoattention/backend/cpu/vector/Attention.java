@@ -123,8 +123,8 @@ final class Attention {
     private void block(long ordinal, long base, int skip, int count) {
         long end = ordinal + count;
         // Rows from `first` on see the block's first slot; rows from `last` on have left it behind, unless it has sinks.
-        int first = (int) Math.clamp(ordinal + 1 - task.causalEnd() - fromRow, 0, rows);
-        int last = task.always() > ordinal ? rows : (int) Math.clamp(end - task.windowStart() - fromRow, 0, rows);
+        int first = Math.clamp(ordinal + 1 - task.causalEnd() - fromRow, 0, rows);
+        int last = task.always() > ordinal ? rows : Math.clamp(end - task.windowStart() - fromRow, 0, rows);
         if (first >= last) {
             return;
         }
@@ -164,9 +164,9 @@ final class Attention {
     /** Products of one query row become probabilities, relative to the largest product so far. */
     private void softmax(long row, int index, long ordinal, int skip, int count, int lanes) {
         // In lanes: visible are those below `sinks` and those from `from` to `to`.
-        int to = skip + (int) Math.clamp(task.visibleEnd(row) - ordinal, 0, count);
-        int from = skip + (int) Math.clamp(task.windowFrom(row) - ordinal, 0, count);
-        int sinks = Math.min(to, skip + (int) Math.clamp(task.always() - ordinal, 0, count));
+        int to = skip + Math.clamp(task.visibleEnd(row) - ordinal, 0, count);
+        int from = skip + Math.clamp(task.windowFrom(row) - ordinal, 0, count);
+        int sinks = Math.min(to, skip + Math.clamp(task.always() - ordinal, 0, count));
         for (int g = 0; g < group; g++) {
             int s = products + (index + g) * BLOCK;
             hide(s, 0, skip);
