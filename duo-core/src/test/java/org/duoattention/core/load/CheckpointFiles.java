@@ -41,6 +41,8 @@ public final class CheckpointFiles {
 
     public static void write(Path file, byte[] bytes) {
         try {
+            // A new file: some file systems flush one that is emptied and filled again, which takes milliseconds.
+            Files.deleteIfExists(file);
             Files.write(file, bytes);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
