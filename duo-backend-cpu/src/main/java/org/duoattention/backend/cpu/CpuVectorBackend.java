@@ -24,7 +24,7 @@ import org.duoattention.backend.cpu.vector.VectorKernels;
  */
 public final class CpuVectorBackend implements AttentionBackend {
     static final String ID = "cpu";
-    private static final int PRIORITY = 10;
+    private static final int PRIORITY = 50;
     private static final String MODULE = "jdk.incubator.vector";
 
     /** For {@link java.util.ServiceLoader}. */
