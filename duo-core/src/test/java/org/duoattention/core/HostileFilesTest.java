@@ -220,7 +220,8 @@ class HostileFilesTest {
         assertThat(config.contextLimit()).isPositive();
         assertThat(config.shape().queryWidth()).isPositive();
         assertThat(config.rmsNormEps()).isBetween(0.0, 1.0);
-        RopeFrequencies frequencies = new RopeFrequencies(config.rope(), config.shape().headDim());
+        RopeFrequencies frequencies =
+                new RopeFrequencies(config.rope(), config.shape().headDim());
         for (long length : new long[] {1, 1_000_000}) {
             Rope rope = frequencies.at(length);
             assertThat(rope.attentionFactor()).isFinite().isPositive();
