@@ -3,10 +3,9 @@ package org.duoattention.identify.constructed;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.duoattention.api.head.HeadMask;
 import org.duoattention.api.model.ModelShape;
 
-/** The JSON files of the checkpoint as trees of maps and lists, and its head pattern. */
+/** The JSON files of the checkpoint as trees of maps and lists. */
 final class ConstructedFiles {
     /** The pre-tokenizer of Llama 3. */
     private static final String PRETOKENS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
@@ -140,18 +139,5 @@ final class ConstructedFiles {
 
     private static Map<String, Object> sequence(String id, int type) {
         return Map.of("Sequence", Map.of("id", id, "type_id", type));
-    }
-
-    /** {@code full_attention_heads.tsv}: a row per layer, a column per KV head, 1 for retrieval heads. */
-    static String pattern(HeadMask mask) {
-        StringBuilder rows = new StringBuilder();
-        for (int layer = 0; layer < mask.layers(); layer++) {
-            for (int head = 0; head < mask.kvHeads(); head++) {
-                rows.append(head == 0 ? "" : "\t")
-                        .append(mask.retrieval(layer).contains(head) ? "1.0" : "0.0");
-            }
-            rows.append('\n');
-        }
-        return rows.toString();
     }
 }

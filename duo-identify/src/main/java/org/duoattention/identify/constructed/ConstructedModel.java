@@ -1,7 +1,6 @@
 package org.duoattention.identify.constructed;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
@@ -10,6 +9,8 @@ import org.duoattention.api.model.ModelShape;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.head.HeadPattern;
+import org.duoattention.core.head.PatternDirectory;
 import org.duoattention.quant.checkpoint.SafetensorsWriter;
 import tools.jackson.databind.ObjectWriter;
 import tools.jackson.databind.SerializationFeature;
@@ -147,12 +148,19 @@ public final class ConstructedModel {
         json.writeValue(directory.resolve("generation_config.json"), files.generationConfig());
         json.writeValue(directory.resolve("tokenizer.json"), files.tokenizer());
         json.writeValue(directory.resolve("tokenizer_config.json"), files.tokenizerConfig());
-        Path pattern = Files.createDirectory(directory.resolve(PATTERN));
-        Files.writeString(pattern.resolve("full_attention_heads.tsv"), ConstructedFiles.pattern(trueHeads()));
-        json.writeValue(
-                pattern.resolve("config.json"),
-                Map.of("sink_size", SINK_SIZE, "recent_size", RECENT_SIZE));
+        PatternDirectory.write(directory.resolve(PATTERN), pattern());
         writeWeights(directory.resolve("model.safetensors"));
+    }
+
+    private HeadPattern pattern() {
+        HeadMask heads = trueHeads();
+        double[][] scores = new double[heads.layers()][heads.kvHeads()];
+        for (int layer = 0; layer < scores.length; layer++) {
+            for (int head : heads.retrieval(layer).stream().toArray()) {
+                scores[layer][head] = 1;
+            }
+        }
+        return new HeadPattern(scores, SINK_SIZE, RECENT_SIZE, Map.of());
     }
 
     private void writeWeights(Path file) throws IOException {
