@@ -167,7 +167,7 @@ abstract class DenseTopic extends BackendTopic {
     }
 
     static Stream<Arguments> ropes() {
-        return Stream.of(0L, 1L, 4095L, 1_000_000L, 5_000_000_000L)
+        return Stream.of(0L, 1L, 4095L, 1_000_003L, 5_000_000_123L)
                 .flatMap(position -> Stream.of(
                         Arguments.of(8, 4, 3, 1.0, position),
                         Arguments.of(13, 6, 2, 1.0, position),

@@ -41,7 +41,7 @@ public abstract class HeadMaskSourceContract {
     @Test
     void theImplementationCanBeAService() {
         assertThat(source().getClass().getDeclaredConstructors())
-                .as("a source that is found by ServiceLoader has a public constructor without parameters")
+                .as("a source that is found by ServiceLoader has a constructor without parameters")
                 .anySatisfy(constructor -> assertThat(constructor.getParameterCount()).isZero());
     }
 

@@ -74,7 +74,7 @@ public abstract class KVCachePolicyContract {
     @Test
     void theImplementationCanBeAService() {
         assertThat(policy().getClass().getDeclaredConstructors())
-                .as("a policy that is found by ServiceLoader has a public constructor without parameters")
+                .as("a policy that is found by ServiceLoader has a constructor without parameters")
                 .anySatisfy(constructor -> assertThat(constructor.getParameterCount()).isZero());
     }
 

@@ -31,13 +31,9 @@ final class SlabRun {
     private double[] values = new double[0];
 
     SlabRun(Rig rig, SlabSpec spec, PrefillMode mode, double operandRounding) {
-        this(rig, rig.slab(spec), mode, operandRounding);
-    }
-
-    private SlabRun(Rig rig, Slab slab, PrefillMode mode, double operandRounding) {
         this.rig = rig;
-        this.slab = slab;
-        this.spec = slab.spec();
+        this.slab = rig.slab(spec);
+        this.spec = spec;
         this.mode = mode;
         this.operandRounding = operandRounding;
         this.shape = spec.shape();
@@ -47,7 +43,7 @@ final class SlabRun {
 
     /** Another slab with the same history, to be restored into. */
     SlabRun fork() {
-        SlabRun fork = new SlabRun(rig, rig.slab(spec), mode, operandRounding);
+        SlabRun fork = new SlabRun(rig, spec, mode, operandRounding);
         fork.keys = keys;
         fork.values = values;
         fork.magnitude = magnitude;
