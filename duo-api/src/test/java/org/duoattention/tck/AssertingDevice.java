@@ -49,7 +49,8 @@ public final class AssertingDevice implements Device {
     public Tensor adopt(HostTensor tensor) {
         checkOpen();
         check(tensor.data().scope().isAlive(), "adopted host memory is alive");
-        return opened(new AssertingTensor(this, delegate.adopt(tensor), Optional.of(tensor.data().scope())));
+        return opened(new AssertingTensor(
+                this, delegate.adopt(tensor), Optional.of(tensor.data().scope())));
     }
 
     @Override

@@ -92,8 +92,9 @@ class AssertingDeviceTest {
     Stream<DynamicTest> misuses() {
         Map<String, Consumer<Bench>> misuses = new LinkedHashMap<>();
         misuses.put("a tensor of another device", bench -> bench.stream.add(bench.a, bench.other.allocate(SPEC)));
-        misuses.put("a slab of another device", bench -> bench.stream.evict(
-                bench.other.allocate(EveryOperation.spec(new Retention.All()))));
+        misuses.put(
+                "a slab of another device",
+                bench -> bench.stream.evict(bench.other.allocate(EveryOperation.spec(new Retention.All()))));
         misuses.put("a closed tensor", bench -> {
             bench.b.close();
             bench.stream.add(bench.a, bench.b);
@@ -134,16 +135,19 @@ class AssertingDeviceTest {
         misuses.put("a wrong shape", bench -> bench.stream.add(bench.a, bench.tall));
         misuses.put("a wrong transfer", bench -> bench.stream.upload(bench.arena.allocate(255), bench.a));
         misuses.put("an adopted output", bench -> bench.stream.add(bench.weight, bench.a));
-        misuses.put("an output over its input", bench -> bench.stream.linear(
-                bench.a, new Projection(bench.weight, Optional.empty(), bench.a)));
-        misuses.put("an output shifted against its input", bench -> bench.stream.rmsNorm(
-                bench.tall.rows(0, 8), bench.vector, 1e-5f, bench.tall.rows(1, 8)));
+        misuses.put(
+                "an output over its input",
+                bench -> bench.stream.linear(bench.a, new Projection(bench.weight, Optional.empty(), bench.a)));
+        misuses.put(
+                "an output shifted against its input",
+                bench -> bench.stream.rmsNorm(bench.tall.rows(0, 8), bench.vector, 1e-5f, bench.tall.rows(1, 8)));
         misuses.put("attention over its queries", bench -> {
             bench.stream.append(bench.full, bench.a, bench.b);
             bench.stream.attend(bench.full, bench.a, 1, PrefillMode.UPSTREAM, bench.a);
         });
-        misuses.put("attend without append", bench ->
-                bench.stream.attend(bench.full, bench.a, 1, PrefillMode.UPSTREAM, bench.b));
+        misuses.put(
+                "attend without append",
+                bench -> bench.stream.attend(bench.full, bench.a, 1, PrefillMode.UPSTREAM, bench.b));
         misuses.put("attend after evict", bench -> {
             bench.stream.append(bench.slab, bench.a, bench.b);
             bench.stream.evict(bench.slab);
@@ -151,8 +155,7 @@ class AssertingDeviceTest {
         });
         misuses.put("attend with fewer rows", bench -> {
             bench.stream.append(bench.slab, bench.a, bench.b);
-            bench.stream.attend(
-                    bench.slab, bench.a.rows(0, 7), 1, PrefillMode.UPSTREAM, bench.b.rows(0, 7));
+            bench.stream.attend(bench.slab, bench.a.rows(0, 7), 1, PrefillMode.UPSTREAM, bench.b.rows(0, 7));
         });
         misuses.put("a missing eviction", bench -> {
             bench.stream.append(bench.slab, bench.a, bench.b);
@@ -170,17 +173,18 @@ class AssertingDeviceTest {
             }
             bench.stream.synchronize();
         });
-        return misuses.entrySet().stream().map(misuse -> DynamicTest.dynamicTest(misuse.getKey(), () -> {
-            Bench bench = new Bench();
-            assertThatThrownBy(() -> misuse.getValue().accept(bench))
-                    .isInstanceOf(AssertionError.class)
-                    .hasMessageStartingWith("expected: ");
-            bench.device.close();
-            assertThatThrownBy(bench.device::assertClosed)
-                    .as("the error is remembered")
-                    .isInstanceOf(AssertionError.class)
-                    .hasMessageContaining("the contract was broken");
-        }));
+        return misuses.entrySet().stream()
+                .map(misuse -> DynamicTest.dynamicTest(misuse.getKey(), () -> {
+                    Bench bench = new Bench();
+                    assertThatThrownBy(() -> misuse.getValue().accept(bench))
+                            .isInstanceOf(AssertionError.class)
+                            .hasMessageStartingWith("expected: ");
+                    bench.device.close();
+                    assertThatThrownBy(bench.device::assertClosed)
+                            .as("the error is remembered")
+                            .isInstanceOf(AssertionError.class)
+                            .hasMessageContaining("the contract was broken");
+                }));
     }
 
     @Test

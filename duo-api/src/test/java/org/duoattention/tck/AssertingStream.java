@@ -212,7 +212,8 @@ final class AssertingStream implements ComputeStream {
     public void attend(Slab slab, Tensor q, float scale, PrefillMode mode, Tensor out) {
         checkUse();
         AssertingSlab from = attendable(slab, q, out);
-        delegate.attend(from.delegate(), input(q).delegate(), scale, mode, output(out).delegate());
+        delegate.attend(
+                from.delegate(), input(q).delegate(), scale, mode, output(out).delegate());
     }
 
     @Override
@@ -288,8 +289,7 @@ final class AssertingStream implements ComputeStream {
     public void save(Slab slab, MemorySegment target) {
         checkUse();
         AssertingSlab from = slab(slab);
-        device.check(
-                target.byteSize() == delegate.saveBytes(from.delegate()), "save is given exactly saveBytes bytes");
+        device.check(target.byteSize() == delegate.saveBytes(from.delegate()), "save is given exactly saveBytes bytes");
         delegate.save(from.delegate(), staged(target));
     }
 
@@ -331,7 +331,8 @@ final class AssertingStream implements ComputeStream {
 
     private AssertingTensor input(Tensor tensor) {
         device.check(
-                tensor instanceof AssertingTensor t && t.belongsTo(device), "a tensor of the stream's device: " + tensor);
+                tensor instanceof AssertingTensor t && t.belongsTo(device),
+                "a tensor of the stream's device: " + tensor);
         AssertingTensor asserting = (AssertingTensor) tensor;
         asserting.checkUsable();
         return asserting;

@@ -58,8 +58,7 @@ final class AssertingTensor implements Tensor {
     }
 
     private void checkHostMemory() {
-        device.check(
-                adopted.isEmpty() || adopted.get().isAlive(), "adopted host memory outlives the tensor " + this);
+        device.check(adopted.isEmpty() || adopted.get().isAlive(), "adopted host memory outlives the tensor " + this);
     }
 
     boolean belongsTo(AssertingDevice other) {

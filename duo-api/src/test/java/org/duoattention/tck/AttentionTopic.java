@@ -69,7 +69,11 @@ abstract class AttentionTopic extends BackendTopic {
     static Stream<Arguments> chunks() {
         return SlabRun.formats().stream()
                 .flatMap(format -> Stream.of(
-                                List.of(1), List.of(7, 13), List.of(127, 1), List.of(129), List.of(1, 129, 7),
+                                List.of(1),
+                                List.of(7, 13),
+                                List.of(127, 1),
+                                List.of(129),
+                                List.of(1, 129, 7),
                                 List.of(64, 64, 1))
                         .map(chunks -> Arguments.of(format, chunks)));
     }
@@ -118,8 +122,8 @@ abstract class AttentionTopic extends BackendTopic {
     @ValueSource(doubles = {1e4, -1e4})
     void equalLargeLogitsGiveTheMean(double logit) {
         int dim = 64;
-        SlabRun run = run(
-                spec(SlabRun.shape(1, 2, dim), HeadSet.range(1), BlockFormat.F32, ALL, 129), PrefillMode.UPSTREAM);
+        SlabRun run =
+                run(spec(SlabRun.shape(1, 2, dim), HeadSet.range(1), BlockFormat.F32, ALL, 129), PrefillMode.UPSTREAM);
         double[] k = new double[129 * dim];
         Arrays.fill(k, 1);
         run.append(k, run.randomRows(129, dim));
@@ -224,7 +228,8 @@ abstract class AttentionTopic extends BackendTopic {
                 SlabRun run = run(spec(SlabRun.shape(4, group, 64), heads, format, ALL, 13), PrefillMode.UPSTREAM);
                 run.chunk("a subset of heads", 13);
                 run.chunk("a subset of heads", 1);
-                assertThatThrownBy(() -> rig.stream.slots(run.slab, heads.complement(4).get(0)))
+                assertThatThrownBy(() ->
+                                rig.stream.slots(run.slab, heads.complement(4).get(0)))
                         .isInstanceOf(IllegalArgumentException.class);
             }
         }
@@ -290,7 +295,8 @@ abstract class AttentionTopic extends BackendTopic {
 
     @Test
     void moreThanAChunkIsRefused() {
-        SlabRun run = run(spec(SlabRun.shape(1, 1, 8), HeadSet.range(1), BlockFormat.F32, ALL, 7), PrefillMode.UPSTREAM);
+        SlabRun run =
+                run(spec(SlabRun.shape(1, 1, 8), HeadSet.range(1), BlockFormat.F32, ALL, 7), PrefillMode.UPSTREAM);
         run.chunk("before", 3);
         assertThatThrownBy(() -> run.append(8)).isInstanceOf(IllegalArgumentException.class);
         assertThat(run.slab.length()).isEqualTo(3);
@@ -300,8 +306,8 @@ abstract class AttentionTopic extends BackendTopic {
     @Test
     void moreThanTheLongestContextIsRefused() {
         for (Retention retention : List.of(ALL, new Retention.SinkAndRecent(1, 2))) {
-            SlabSpec spec = new SlabSpec(
-                    SlabRun.shape(1, 1, 8), 0, HeadSet.range(1), BlockFormat.F32, retention, 10, 7, 0);
+            SlabSpec spec =
+                    new SlabSpec(SlabRun.shape(1, 1, 8), 0, HeadSet.range(1), BlockFormat.F32, retention, 10, 7, 0);
             SlabRun run = run(spec, PrefillMode.UPSTREAM);
             run.chunk("before", 7);
             assertThatThrownBy(() -> run.append(4)).as("%s", retention).isInstanceOf(IllegalStateException.class);
@@ -337,10 +343,8 @@ abstract class AttentionTopic extends BackendTopic {
         Tensor half = rig.zeros(DType.F16, 3, shape.kvWidth());
         assertThatThrownBy(() -> rig.stream.append(run.slab, rows, longer))
                 .isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> rig.stream.append(run.slab, wide, wide))
-                .isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> rig.stream.append(run.slab, half, half))
-                .isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> rig.stream.append(run.slab, wide, wide)).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> rig.stream.append(run.slab, half, half)).isInstanceOf(IllegalArgumentException.class);
         assertThat(run.slab.length()).isEqualTo(3);
         for (int tokens : new int[] {1, 2, 4}) {
             Tensor q = rig.zeros(DType.F32, tokens, shape.queryWidth());
@@ -409,8 +413,8 @@ abstract class AttentionTopic extends BackendTopic {
 
     @Test
     void aSlabThatCannotFitIsRefusedBeforeAnythingIsAllocated() {
-        SlabSpec spec = new SlabSpec(
-                SlabRun.shape(1, 1, 128), 0, HeadSet.range(1), BlockFormat.F32, ALL, 1L << 40, 32, 0);
+        SlabSpec spec =
+                new SlabSpec(SlabRun.shape(1, 1, 128), 0, HeadSet.range(1), BlockFormat.F32, ALL, 1L << 40, 32, 0);
         long before = device.allocatedBytes();
         assertThat(device.bytes(spec)).isGreaterThanOrEqualTo(1L << 50);
         assertThatThrownBy(() -> rig.closing(device.allocate(spec)))

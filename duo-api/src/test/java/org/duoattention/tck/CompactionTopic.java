@@ -37,15 +37,18 @@ abstract class CompactionTopic extends BackendTopic {
     private final Map<Integer, List<Long>> kept = new LinkedHashMap<>();
 
     private SlabRun run(Retention retention, BlockFormat format) {
-        SlabSpec spec =
-                new SlabSpec(SlabRun.shape(3, GROUP, DIM), 0, HEADS, format, retention, 1000, 13, 0);
+        SlabSpec spec = new SlabSpec(SlabRun.shape(3, GROUP, DIM), 0, HEADS, format, retention, 1000, 13, 0);
         SlabRun run = new SlabRun(
-                rig, spec, PrefillMode.UPSTREAM, subject.operandRounding().applyAsDouble(((BlockFormat.Dense) format).dtype()));
+                rig,
+                spec,
+                PrefillMode.UPSTREAM,
+                subject.operandRounding().applyAsDouble(((BlockFormat.Dense) format).dtype()));
         kept.clear();
         HEADS.stream().forEach(head -> kept.put(head, new ArrayList<>()));
         Map<Integer, Set<Long>> sets = new LinkedHashMap<>();
         run.visibility = (head, i, j) -> j <= i
-                && (j >= run.chunkStart || sets.computeIfAbsent(head, h -> new HashSet<>()).contains(j));
+                && (j >= run.chunkStart
+                        || sets.computeIfAbsent(head, h -> new HashSet<>()).contains(j));
         keptSets = sets;
         return run;
     }
@@ -79,9 +82,12 @@ abstract class CompactionTopic extends BackendTopic {
     }
 
     private void checkPositions(SlabRun run) {
-        HEADS.stream().forEach(head -> assertThat(rig.stream.slots(run.slab, head).positions())
-                .as("slots of head %d", head)
-                .isEqualTo(kept.get(head).stream().mapToLong(Long::longValue).toArray()));
+        HEADS.stream()
+                .forEach(head -> assertThat(rig.stream.slots(run.slab, head).positions())
+                        .as("slots of head %d", head)
+                        .isEqualTo(kept.get(head).stream()
+                                .mapToLong(Long::longValue)
+                                .toArray()));
     }
 
     @ParameterizedTest
@@ -121,9 +127,7 @@ abstract class CompactionTopic extends BackendTopic {
         bad.forEach((name, keep) -> assertThatThrownBy(() -> rig.stream.compact(run.slab, keep))
                 .as(name)
                 .isInstanceOf(IllegalArgumentException.class));
-        assertThatThrownBy(() -> rig.stream.evict(run.slab))
-                .as("evict")
-                .isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> rig.stream.evict(run.slab)).as("evict").isInstanceOf(IllegalArgumentException.class);
         checkPositions(run);
         append(run, 7);
         run.attend("after refused calls");
@@ -209,7 +213,8 @@ abstract class CompactionTopic extends BackendTopic {
         double[][] values = new double[HEADS.size()][slots];
         for (int i = 0; i < HEADS.size(); i++) {
             for (int s = 0; s < slots; s++) {
-                values[i][s] = scores.get(HEADS.get(i)).getOrDefault(kept.get(HEADS.get(i)).get(s), 0.0);
+                values[i][s] = scores.get(HEADS.get(i))
+                        .getOrDefault(kept.get(HEADS.get(i)).get(s), 0.0);
             }
         }
         double relative = ErrorBounds.probabilities(

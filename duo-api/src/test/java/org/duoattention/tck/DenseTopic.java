@@ -37,7 +37,8 @@ abstract class DenseTopic extends BackendTopic {
     void embed(DType dtype, int tokens, int width) {
         int vocabulary = 31;
         double[] table = rig.random(dtype, vocabulary * width, 1);
-        int[] ids = IntStream.range(0, tokens).map(t -> (t * 17 + 30) % vocabulary).toArray();
+        int[] ids =
+                IntStream.range(0, tokens).map(t -> (t * 17 + 30) % vocabulary).toArray();
         Rig.Guarded out = rig.guarded(tokens, width);
         int[] passed = ids.clone();
         rig.stream.embed(rig.weight(dtype, table, vocabulary, width), passed, out.rows());
@@ -96,8 +97,15 @@ abstract class DenseTopic extends BackendTopic {
 
     static Stream<Arguments> linears() {
         List<int[]> widths = List.of(
-                new int[] {1, 1}, new int[] {7, 13}, new int[] {13, 7}, new int[] {127, 129}, new int[] {129, 127},
-                new int[] {129, 1}, new int[] {1, 129}, new int[] {64, 256}, new int[] {256, 64});
+                new int[] {1, 1},
+                new int[] {7, 13},
+                new int[] {13, 7},
+                new int[] {127, 129},
+                new int[] {129, 127},
+                new int[] {129, 1},
+                new int[] {1, 129},
+                new int[] {64, 256},
+                new int[] {256, 64});
         return TYPES.stream()
                 .flatMap(dtype -> SIZES.stream()
                         .flatMap(tokens -> widths.stream().map(w -> Arguments.of(dtype, tokens, w[0], w[1]))));
@@ -114,8 +122,7 @@ abstract class DenseTopic extends BackendTopic {
         Rig.Guarded plain = rig.guarded(tokens, outputs);
         Rig.Guarded biased = rig.guarded(tokens, outputs);
         rig.stream.linear(input, new Projection(adopted, Optional.empty(), plain.rows()));
-        rig.stream.linear(
-                input, new Projection(adopted, Optional.of(rig.weight(dtype, bias, outputs)), biased.rows()));
+        rig.stream.linear(input, new Projection(adopted, Optional.of(rig.weight(dtype, bias, outputs)), biased.rows()));
         double r = subject.operandRounding().applyAsDouble(dtype);
         ErrorBounds.linear(x, weight, new double[0], in, outputs, r).check("linear", plain.numbers("linear"));
         ErrorBounds.linear(x, weight, bias, in, outputs, r).check("linear with bias", biased.numbers("linear + bias"));
@@ -132,7 +139,13 @@ abstract class DenseTopic extends BackendTopic {
             Rig.Guarded out = rig.guarded(tokens, 4);
             rig.stream.linear(
                     rig.guarded(x, tokens, 64).rows(), new Projection(table.rows(3, 4), Optional.empty(), out.rows()));
-            ErrorBounds.linear(x, part, new double[0], 64, 4, subject.operandRounding().applyAsDouble(dtype))
+            ErrorBounds.linear(
+                            x,
+                            part,
+                            new double[0],
+                            64,
+                            4,
+                            subject.operandRounding().applyAsDouble(dtype))
                     .check("linear by rows of a " + dtype + " table", out.numbers("linear"));
         }
     }
@@ -225,8 +238,7 @@ abstract class DenseTopic extends BackendTopic {
         double[] up = new double[gate.length];
         Arrays.fill(up, 1.5);
         Rig.Guarded out = rig.guarded(1, gate.length);
-        rig.stream.swiGlu(
-                rig.activation(gate, 1, gate.length), rig.activation(up, 1, gate.length), out.rows());
+        rig.stream.swiGlu(rig.activation(gate, 1, gate.length), rig.activation(up, 1, gate.length), out.rows());
         ErrorBounds.swiGlu(gate, up).check("swiGlu", out.numbers("swiGlu"));
     }
 
@@ -310,8 +322,7 @@ abstract class DenseTopic extends BackendTopic {
         calls.put("add, flat", () -> rig.stream.add(x, flat));
         calls.put("add, half", () -> rig.stream.add(x, half));
         calls.put("addRmsNorm", () -> rig.stream.addRmsNorm(x, tall, norm, 1e-5f, out));
-        calls.forEach((name, call) ->
-                assertThatThrownBy(call).as(name).isInstanceOf(IllegalArgumentException.class));
+        calls.forEach((name, call) -> assertThatThrownBy(call).as(name).isInstanceOf(IllegalArgumentException.class));
         rig.stream.synchronize();
     }
 }

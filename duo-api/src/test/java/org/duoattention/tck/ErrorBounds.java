@@ -27,8 +27,8 @@ final class ErrorBounds {
     private ErrorBounds() {}
 
     static Expected linear(double[] x, double[] weight, double[] bias, int in, int outputs, double r) {
-        double[] sums = OracleMath.linear(
-                Numbers.absolute(x), Numbers.absolute(weight), Numbers.absolute(bias), in, outputs);
+        double[] sums =
+                OracleMath.linear(Numbers.absolute(x), Numbers.absolute(weight), Numbers.absolute(bias), in, outputs);
         double[] bounds = new double[sums.length];
         for (int i = 0; i < bounds.length; i++) {
             bounds[i] = ((in + 2) * U + r) * sums[i] + TINY;
@@ -51,7 +51,9 @@ final class ErrorBounds {
     }
 
     private static Expected relative(double[] values, double factor) {
-        double[] bounds = Arrays.stream(values).map(value -> factor * Math.abs(value) + TINY).toArray();
+        double[] bounds = Arrays.stream(values)
+                .map(value -> factor * Math.abs(value) + TINY)
+                .toArray();
         return new Expected(values, bounds);
     }
 

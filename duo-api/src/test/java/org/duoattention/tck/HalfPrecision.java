@@ -19,16 +19,6 @@ public final class HalfPrecision {
         };
     }
 
-    /** Half the distance from 1 to the next larger number: the relative error of rounding a normal number. */
-    public static double unitRoundoff(DType dtype) {
-        return switch (dtype) {
-            case F32 -> 0x1p-24;
-            case F16 -> 0x1p-11;
-            case BF16 -> 0x1p-8;
-            default -> throw new IllegalArgumentException("no unit roundoff of " + dtype);
-        };
-    }
-
     private static double round(double value, int precision, int minExponent, int maxExponent) {
         if (Double.isNaN(value) || Double.isInfinite(value) || value == 0) {
             return value;

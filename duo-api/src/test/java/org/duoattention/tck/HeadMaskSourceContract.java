@@ -42,7 +42,8 @@ public abstract class HeadMaskSourceContract {
     void theImplementationCanBeAService() {
         assertThat(source().getClass().getDeclaredConstructors())
                 .as("a source that is found by ServiceLoader has a constructor without parameters")
-                .anySatisfy(constructor -> assertThat(constructor.getParameterCount()).isZero());
+                .anySatisfy(constructor ->
+                        assertThat(constructor.getParameterCount()).isZero());
     }
 
     @Test
@@ -51,7 +52,9 @@ public abstract class HeadMaskSourceContract {
         for (HeadMaskRequest request : validRequests()) {
             HeadMask mask = source().headMask(request);
             assertThat(mask).isNotNull();
-            assertThat(mask.fits(request.shape())).as("%s for %s", mask, request.shape()).isTrue();
+            assertThat(mask.fits(request.shape()))
+                    .as("%s for %s", mask, request.shape())
+                    .isTrue();
         }
     }
 

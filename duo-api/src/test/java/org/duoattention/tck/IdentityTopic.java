@@ -49,9 +49,12 @@ abstract class IdentityTopic extends BackendTopic {
         for (BlockFormat kv : SlabRun.formats()) {
             for (DType weights : List.of(DType.F32, DType.F16, DType.BF16)) {
                 Probe answer = subject.backend().probe(requirements(Set.of(weights), kv, supported()));
-                assertThat(answer).isInstanceOfSatisfying(Probe.Usable.class, usable -> assertThat(usable.description())
-                        .isNotBlank()
-                        .doesNotContain("\n"));
+                assertThat(answer)
+                        .isInstanceOfSatisfying(
+                                Probe.Usable.class,
+                                usable -> assertThat(usable.description())
+                                        .isNotBlank()
+                                        .doesNotContain("\n"));
             }
         }
         List<Requirements> odd = new ArrayList<>();
@@ -61,9 +64,8 @@ abstract class IdentityTopic extends BackendTopic {
         odd.add(requirements(Set.of(DType.F32), new BlockFormat.Grouped(8, 1 << 30, false, DType.F32), Set.of()));
         for (Requirements requirements : odd) {
             if (subject.backend().probe(requirements) instanceof Probe.Unusable unusable) {
-                assertThat(unusable.reasons()).allSatisfy(reason -> assertThat(reason)
-                        .isNotBlank()
-                        .doesNotContain("\n"));
+                assertThat(unusable.reasons())
+                        .allSatisfy(reason -> assertThat(reason).isNotBlank().doesNotContain("\n"));
             }
         }
         assertThat(subject.backend().probe(odd.get(1)))
@@ -95,8 +97,8 @@ abstract class IdentityTopic extends BackendTopic {
     void unsupportedFormatsAreRefused() {
         BlockFormat format = new BlockFormat.Grouped(4, 32, true, DType.F16);
         Probe probe = subject.backend().probe(requirements(Set.of(DType.F32), format, Set.of()));
-        SlabSpec spec = new SlabSpec(
-                SlabRun.shape(1, 1, 64), 0, HeadSet.range(1), format, new Retention.All(), 10, 1, 0);
+        SlabSpec spec =
+                new SlabSpec(SlabRun.shape(1, 1, 64), 0, HeadSet.range(1), format, new Retention.All(), 10, 1, 0);
         if (probe instanceof Probe.Usable) {
             assertThat(rig.slab(spec).bytes()).isGreaterThanOrEqualTo(10 * 2 * format.rowBytes(64));
         } else {
@@ -120,25 +122,29 @@ abstract class IdentityTopic extends BackendTopic {
         rig.stream.append(streaming, rows, rows);
         for (Capability missing : subject.unsupported()) {
             List<ThrowingCallable> calls = switch (missing) {
-                case SCORES -> List.of(
-                        () -> rig.slab(EveryOperation.spec(new Retention.TopScored(4, 1, 1, scores))),
-                        () -> rig.slab(EveryOperation.spec(
-                                new Retention.Custom(4, Optional.of(scores), (slots, budget) -> new int[0]))));
-                case WINDOW_PREFILL -> List.of(
-                        () -> rig.stream.attend(slab, rows, 1, PrefillMode.WINDOW, out),
-                        () -> rig.stream.attend(streaming, rows, 1, PrefillMode.WINDOW, out),
-                        () -> rig.stream.attendAll(List.of(slab), rows, 1, PrefillMode.WINDOW, out));
+                case SCORES ->
+                    List.of(
+                            () -> rig.slab(EveryOperation.spec(new Retention.TopScored(4, 1, 1, scores))),
+                            () -> rig.slab(EveryOperation.spec(
+                                    new Retention.Custom(4, Optional.of(scores), (slots, budget) -> new int[0]))));
+                case WINDOW_PREFILL ->
+                    List.of(
+                            () -> rig.stream.attend(slab, rows, 1, PrefillMode.WINDOW, out),
+                            () -> rig.stream.attend(streaming, rows, 1, PrefillMode.WINDOW, out),
+                            () -> rig.stream.attendAll(List.of(slab), rows, 1, PrefillMode.WINDOW, out));
                 case ROLLBACK -> List.of(() -> rig.stream.truncate(slab, 0), () -> rig.stream.truncate(slab, 1));
-                case SNAPSHOT -> List.of(
-                        () -> rig.stream.saveBytes(slab),
-                        () -> rig.stream.save(slab, rig.arena.allocate(8)),
-                        () -> rig.stream.restore(slab, rig.arena.allocate(8)));
+                case SNAPSHOT ->
+                    List.of(
+                            () -> rig.stream.saveBytes(slab),
+                            () -> rig.stream.save(slab, rig.arena.allocate(8)),
+                            () -> rig.stream.restore(slab, rig.arena.allocate(8)));
             };
             for (ThrowingCallable call : calls) {
                 assertThatThrownBy(call)
                         .as("%s", missing)
                         .isInstanceOfSatisfying(UnsupportedCapabilityException.class, e -> {
-                            assertThat(e.backendId()).isEqualTo(subject.backend().id());
+                            assertThat(e.backendId())
+                                    .isEqualTo(subject.backend().id());
                             assertThat(e.capability()).isEqualTo(missing);
                         });
             }

@@ -67,15 +67,20 @@ public abstract class KVCachePolicyContract {
     @Test
     void theNameIsFitForAnOption() {
         assertThat(policy().name()).matches("[a-z0-9-]+").isEqualTo(policy().name());
-        assertThat(policy().options()).isNotNull().allSatisfy(option -> assertThat(option).isNotBlank());
-        assertThat(validOptions().keySet()).as("the options that this test passes").isSubsetOf(policy().options());
+        assertThat(policy().options())
+                .isNotNull()
+                .allSatisfy(option -> assertThat(option).isNotBlank());
+        assertThat(validOptions().keySet())
+                .as("the options that this test passes")
+                .isSubsetOf(policy().options());
     }
 
     @Test
     void theImplementationCanBeAService() {
         assertThat(policy().getClass().getDeclaredConstructors())
                 .as("a policy that is found by ServiceLoader has a constructor without parameters")
-                .anySatisfy(constructor -> assertThat(constructor.getParameterCount()).isZero());
+                .anySatisfy(constructor ->
+                        assertThat(constructor.getParameterCount()).isZero());
     }
 
     @ParameterizedTest
@@ -91,7 +96,9 @@ public abstract class KVCachePolicyContract {
             for (SlabPlan slab : plan.layer(layer)) {
                 slab.heads().stream().forEach(seen::set);
             }
-            assertThat(seen.cardinality()).as("heads of layer %d", layer).isEqualTo(context.shape().kvHeads());
+            assertThat(seen.cardinality())
+                    .as("heads of layer %d", layer)
+                    .isEqualTo(context.shape().kvHeads());
         }
     }
 
@@ -115,7 +122,8 @@ public abstract class KVCachePolicyContract {
         List<Object> signature = new ArrayList<>();
         for (SlabPlan slab : plan.slabs()) {
             Object retention = slab.retention() instanceof Retention.Custom custom
-                    ? List.of(custom.budget(), custom.scores(), custom.selector().getClass())
+                    ? List.of(
+                            custom.budget(), custom.scores(), custom.selector().getClass())
                     : slab.retention();
             signature.add(List.of(slab.layer(), slab.heads(), retention));
         }
@@ -147,8 +155,7 @@ public abstract class KVCachePolicyContract {
 
     private long retained(PlanContext context) {
         return policy().plan(context).slabs().stream()
-                .mapToLong(slab ->
-                        slab.heads().size() * slab.retention().retainedTokens(context.maxTokens()))
+                .mapToLong(slab -> slab.heads().size() * slab.retention().retainedTokens(context.maxTokens()))
                 .sum();
     }
 

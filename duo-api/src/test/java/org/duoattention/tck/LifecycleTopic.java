@@ -51,16 +51,18 @@ abstract class LifecycleTopic extends BackendTopic {
         EveryOperation operations = new EveryOperation(rig, subject);
         operations.calls.put("close", ComputeStream::close);
         Map<String, Object> outcomes = new java.util.LinkedHashMap<>();
-        Thread thread = Thread.ofPlatform().start(() -> operations.calls.forEach((name, call) -> {
-            try {
-                call.accept(rig.stream);
-                outcomes.put(name, "returned");
-            } catch (RuntimeException e) {
-                outcomes.put(name, e.getClass());
-            }
-        }));
+        Thread thread = Thread.ofPlatform()
+                .start(() -> operations.calls.forEach((name, call) -> {
+                    try {
+                        call.accept(rig.stream);
+                        outcomes.put(name, "returned");
+                    } catch (RuntimeException e) {
+                        outcomes.put(name, e.getClass());
+                    }
+                }));
         thread.join();
-        operations.calls
+        operations
+                .calls
                 .keySet()
                 .forEach(name -> assertThat(outcomes.get(name))
                         .as("%s on another thread", name)

@@ -37,6 +37,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.platform.engine.FilterResult;
 import org.junit.platform.engine.support.descriptor.MethodSource;
+import org.junit.platform.launcher.Launcher;
 import org.junit.platform.launcher.LauncherDiscoveryRequest;
 import org.junit.platform.launcher.PostDiscoveryFilter;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
@@ -90,6 +91,7 @@ class MutantsTest {
 
     private record Mutant(Mutation device, Mutation stream, boolean acceptsAnyOption, List<String> tests) {}
 
+    private static final Launcher LAUNCHER = LauncherFactory.create();
     private static final Mutant NO_MUTANT = new Mutant(Call::proceed, Call::proceed, false, List.of());
 
     private final Map<String, Mutant> mutants = new LinkedHashMap<>();
@@ -112,7 +114,9 @@ class MutantsTest {
                 .map(mutant -> DynamicTest.dynamicTest(mutant.getKey(), () -> {
                     for (String test : mutant.getValue().tests()) {
                         TestExecutionSummary result = run(mutant.getValue(), Set.of(test));
-                        assertThat(result.getTestsFailedCount()).as("failures of %s", test).isPositive();
+                        assertThat(result.getTestsFailedCount())
+                                .as("failures of %s", test)
+                                .isPositive();
                     }
                 }));
     }
@@ -127,186 +131,272 @@ class MutantsTest {
 
     private void transfers() {
         stream("uploads late", new LateUploads(), "uploadReadsItsSourceBeforeItReturns");
-        stream("accepts transfers of another size", swallowing(IllegalArgumentException.class, "upload", "download"),
+        stream(
+                "accepts transfers of another size",
+                swallowing(IllegalArgumentException.class, "upload", "download"),
                 "transfersOfAnotherSizeAreRefused");
-        stream("writes to adopted tensors", swallowing(IllegalArgumentException.class, "upload", "add"),
+        stream(
+                "writes to adopted tensors",
+                swallowing(IllegalArgumentException.class, "upload", "add"),
                 "adoptedTensorsAreNotWritten");
     }
 
     private void denseOperations() {
-        stream("embeds the next token", call -> {
-            if (call.is("embed")) {
-                int[] ids = call.<int[]>argument(1).clone();
-                ids[0] = (ids[0] + 1) % 31;
-                call.arguments[1] = ids;
-            }
-            return call.proceed();
-        }, "embed");
-        stream("accepts ids out of range", swallowing(IllegalArgumentException.class, "embed"),
+        stream(
+                "embeds the next token",
+                call -> {
+                    if (call.is("embed")) {
+                        int[] ids = call.<int[]>argument(1).clone();
+                        ids[0] = (ids[0] + 1) % 31;
+                        call.arguments[1] = ids;
+                    }
+                    return call.proceed();
+                },
+                "embed");
+        stream(
+                "accepts ids out of range",
+                swallowing(IllegalArgumentException.class, "embed"),
                 "idsOutOfRangeAreRefused");
-        stream("forgets epsilon", call -> {
-            if (call.is("rmsNorm")) {
-                call.arguments[2] = 0f;
-            }
-            return call.proceed();
-        }, "rmsNormOfZerosAndOfLargeNumbers");
-        stream("forgets the bias", call -> {
-            if (call.is("linear")) {
-                Projection projection = call.argument(1);
-                call.arguments[1] = new Projection(projection.weight(), Optional.empty(), projection.out());
-            }
-            return call.proceed();
-        }, "linear");
-        stream("writes one element past the output", call -> {
-            Object result = call.proceed();
-            if (call.is("linear")) {
-                OpaqueTensor out = (OpaqueTensor) call.<Projection>argument(1).out();
-                call.stream().synchronize();
-                out.write(out.size(), new double[] {1});
-            }
-            return result;
-        }, "linear");
-        stream("rounds outputs to half precision", call -> {
-            Object result = call.proceed();
-            if (call.is("linear")) {
-                OpaqueTensor out = (OpaqueTensor) call.<Projection>argument(1).out();
-                call.stream().synchronize();
-                double[] numbers = out.read().clone();
-                for (int i = 0; i < numbers.length; i++) {
-                    numbers[i] = HalfPrecision.round(org.duoattention.api.tensor.DType.F16, numbers[i]);
-                }
-                out.write(numbers);
-            }
-            return result;
-        }, "linear");
+        stream(
+                "forgets epsilon",
+                call -> {
+                    if (call.is("rmsNorm")) {
+                        call.arguments[2] = 0f;
+                    }
+                    return call.proceed();
+                },
+                "rmsNormOfZerosAndOfLargeNumbers");
+        stream(
+                "forgets the bias",
+                call -> {
+                    if (call.is("linear")) {
+                        Projection projection = call.argument(1);
+                        call.arguments[1] = new Projection(projection.weight(), Optional.empty(), projection.out());
+                    }
+                    return call.proceed();
+                },
+                "linear");
+        stream(
+                "writes one element past the output",
+                call -> {
+                    Object result = call.proceed();
+                    if (call.is("linear")) {
+                        OpaqueTensor out =
+                                (OpaqueTensor) call.<Projection>argument(1).out();
+                        call.stream().synchronize();
+                        out.write(out.size(), new double[] {1});
+                    }
+                    return result;
+                },
+                "linear");
+        stream(
+                "rounds outputs to half precision",
+                call -> {
+                    Object result = call.proceed();
+                    if (call.is("linear")) {
+                        OpaqueTensor out =
+                                (OpaqueTensor) call.<Projection>argument(1).out();
+                        call.stream().synchronize();
+                        double[] numbers = out.read().clone();
+                        for (int i = 0; i < numbers.length; i++) {
+                            numbers[i] = HalfPrecision.round(org.duoattention.api.tensor.DType.F16, numbers[i]);
+                        }
+                        out.write(numbers);
+                    }
+                    return result;
+                },
+                "linear");
         stream("is not deterministic", new Noise(), "sameInputsGiveTheSameBits");
-        stream("has float positions", call -> {
-            if (call.is("rope")) {
-                call.arguments[3] = (long) (float) call.<Long>argument(3);
-            }
-            return call.proceed();
-        }, "rope");
-        stream("starts rotating at position 1", call -> {
-            if (call.is("rope")) {
-                call.arguments[3] = call.<Long>argument(3) + 1;
-            }
-            return call.proceed();
-        }, "rope");
-        stream("swaps gate and up", call -> {
-            if (call.is("swiGlu")) {
-                Object gate = call.arguments[0];
-                call.arguments[0] = call.arguments[1];
-                call.arguments[1] = gate;
-            }
-            return call.proceed();
-        }, "swiGlu");
-        stream("accepts any shape", swallowing(
-                        IllegalArgumentException.class, "embed", "rmsNorm", "linear", "rope", "swiGlu", "add"),
+        stream(
+                "has float positions",
+                call -> {
+                    if (call.is("rope")) {
+                        call.arguments[3] = (long) (float) call.<Long>argument(3);
+                    }
+                    return call.proceed();
+                },
+                "rope");
+        stream(
+                "starts rotating at position 1",
+                call -> {
+                    if (call.is("rope")) {
+                        call.arguments[3] = call.<Long>argument(3) + 1;
+                    }
+                    return call.proceed();
+                },
+                "rope");
+        stream(
+                "swaps gate and up",
+                call -> {
+                    if (call.is("swiGlu")) {
+                        Object gate = call.arguments[0];
+                        call.arguments[0] = call.arguments[1];
+                        call.arguments[1] = gate;
+                    }
+                    return call.proceed();
+                },
+                "swiGlu");
+        stream(
+                "accepts any shape",
+                swallowing(IllegalArgumentException.class, "embed", "rmsNorm", "linear", "rope", "swiGlu", "add"),
                 "shapesThatDoNotFitAreRefused");
     }
 
     private void attention() {
-        stream("forgets the scale", call -> {
-            if (call.is("attend", "attendAll")) {
-                call.arguments[2] = 1f;
-            }
-            return call.proceed();
-        }, "retrievalHeads", "attendAllIsEveryHeadOnce");
-        stream("reads the wrong KV head", this::interleavedGroups, "retrievalHeads");
-        stream("writes columns of other heads", call -> {
-            Object result = call.proceed();
-            if (call.is("attend")) {
-                SlabSpec spec = call.<Slab>argument(0).spec();
-                ModelShape shape = spec.shape();
-                call.stream().synchronize();
-                for (int head = 0; head < shape.kvHeads(); head++) {
-                    if (!spec.heads().contains(head)) {
-                        int column = head * shape.queryHeadsPerKvHead() * shape.headDim();
-                        ((OpaqueTensor) call.<Object>argument(4)).write(column, new double[] {0});
+        stream(
+                "forgets the scale",
+                call -> {
+                    if (call.is("attend", "attendAll")) {
+                        call.arguments[2] = 1f;
                     }
-                }
-            }
-            return result;
-        }, "onlyTheColumnsOfTheSlabsHeadsAreWritten");
-        device("ignores the sinks", retaining(r -> new Retention.SinkAndRecent(0, r.recent() + r.sinks())),
+                    return call.proceed();
+                },
+                "retrievalHeads",
+                "attendAllIsEveryHeadOnce");
+        stream("reads the wrong KV head", this::interleavedGroups, "retrievalHeads");
+        stream(
+                "writes columns of other heads",
+                call -> {
+                    Object result = call.proceed();
+                    if (call.is("attend")) {
+                        SlabSpec spec = call.<Slab>argument(0).spec();
+                        ModelShape shape = spec.shape();
+                        call.stream().synchronize();
+                        for (int head = 0; head < shape.kvHeads(); head++) {
+                            if (!spec.heads().contains(head)) {
+                                int column = head * shape.queryHeadsPerKvHead() * shape.headDim();
+                                ((OpaqueTensor) call.<Object>argument(4)).write(column, new double[] {0});
+                            }
+                        }
+                    }
+                    return result;
+                },
+                "onlyTheColumnsOfTheSlabsHeadsAreWritten");
+        device(
+                "ignores the sinks",
+                retaining(r -> new Retention.SinkAndRecent(0, r.recent() + r.sinks())),
                 "streamingHeads");
-        device("keeps one recent token more", retaining(r -> new Retention.SinkAndRecent(r.sinks(), r.recent() + 1)),
-                "streamingHeads", "windowModeDoesNotDependOnChunks");
-        device("keeps one sink less", retaining(r -> new Retention.SinkAndRecent(Math.max(0, r.sinks() - 1), r.recent())),
-                "streamingHeads", "windowModeDoesNotDependOnChunks");
+        device(
+                "keeps one recent token more",
+                retaining(r -> new Retention.SinkAndRecent(r.sinks(), r.recent() + 1)),
+                "streamingHeads",
+                "windowModeDoesNotDependOnChunks");
+        device(
+                "keeps one sink less",
+                retaining(r -> new Retention.SinkAndRecent(Math.max(0, r.sinks() - 1), r.recent())),
+                "streamingHeads",
+                "windowModeDoesNotDependOnChunks");
         stream("sees evicted tokens", call -> call.is("evict") ? null : call.proceed(), "streamingHeads");
         stream("has no window", mode(PrefillMode.UPSTREAM), "streamingHeads", "windowModeDoesNotDependOnChunks");
         stream("has only a window", mode(PrefillMode.WINDOW), "streamingHeads");
         device("stores F32 instead of F16", storing(BlockFormat.F16, BlockFormat.F32), "retrievalHeads");
         device("stores BF16 instead of F16", storing(BlockFormat.F16, BlockFormat.BF16), "retrievalHeads");
         stream("cuts bfloat16 instead of rounding", this::cutKeysAndValues, "retrievalHeads");
-        stream("reports shifted positions", call -> {
-            Object result = call.proceed();
-            if (result instanceof SlotTable table) {
-                long[] positions = table.positions().clone();
-                for (int i = 0; i < positions.length; i++) {
-                    positions[i]++;
-                }
-                return new SlotTable(positions, table.scores());
-            }
-            return result;
-        }, "retrievalHeadsDoNotDependOnChunks", "everyHeadKeepsItsOwnSlots");
-        stream("halves scores", call -> {
-            Object result = call.proceed();
-            if (result instanceof SlotTable table) {
-                float[] scores = table.scores().clone();
-                for (int i = 0; i < scores.length; i++) {
-                    scores[i] /= 2;
-                }
-                return new SlotTable(table.positions(), scores);
-            }
-            return result;
-        }, "scoresSumTheProbabilities");
-        stream("compacts every head as the first", call -> {
-            if (call.is("compact")) {
-                List<int[]> keep = call.argument(1);
-                call.arguments[1] = keep.stream().map(indices -> keep.get(0)).toList();
-            }
-            return call.proceed();
-        }, "everyHeadKeepsItsOwnSlots");
-        stream("takes back one token too few", call -> {
-            if (call.is("truncate") && call.<Long>argument(1) > 0) {
-                Slab slab = call.argument(0);
-                call.arguments[1] = Math.min(slab.length(), call.<Long>argument(1) + 1);
-            }
-            return call.proceed();
-        }, "retrievalHeadsGoBackToAnyLength", "streamingHeadsGoBackAfterEvictions");
-        stream("takes back what is gone", swallowing(IllegalArgumentException.class, "truncate"),
+        stream(
+                "reports shifted positions",
+                call -> {
+                    Object result = call.proceed();
+                    if (result instanceof SlotTable table) {
+                        long[] positions = table.positions().clone();
+                        for (int i = 0; i < positions.length; i++) {
+                            positions[i]++;
+                        }
+                        return new SlotTable(positions, table.scores());
+                    }
+                    return result;
+                },
+                "retrievalHeadsDoNotDependOnChunks",
+                "everyHeadKeepsItsOwnSlots");
+        stream(
+                "halves scores",
+                call -> {
+                    Object result = call.proceed();
+                    if (result instanceof SlotTable table) {
+                        float[] scores = table.scores().clone();
+                        for (int i = 0; i < scores.length; i++) {
+                            scores[i] /= 2;
+                        }
+                        return new SlotTable(table.positions(), scores);
+                    }
+                    return result;
+                },
+                "scoresSumTheProbabilities");
+        stream(
+                "compacts every head as the first",
+                call -> {
+                    if (call.is("compact")) {
+                        List<int[]> keep = call.argument(1);
+                        call.arguments[1] =
+                                keep.stream().map(indices -> keep.get(0)).toList();
+                    }
+                    return call.proceed();
+                },
+                "everyHeadKeepsItsOwnSlots");
+        stream(
+                "takes back one token too few",
+                call -> {
+                    if (call.is("truncate") && call.<Long>argument(1) > 0) {
+                        Slab slab = call.argument(0);
+                        call.arguments[1] = Math.min(slab.length(), call.<Long>argument(1) + 1);
+                    }
+                    return call.proceed();
+                },
+                "retrievalHeadsGoBackToAnyLength",
+                "streamingHeadsGoBackAfterEvictions");
+        stream(
+                "takes back what is gone",
+                swallowing(IllegalArgumentException.class, "truncate"),
                 "whatCannotBeTakenBackIsRefused");
-        device("has no undo margin", call -> {
-            if (call.is("allocate") && call.arguments[0] instanceof SlabSpec spec) {
-                call.arguments[0] = withUndo(spec, 0);
-            }
-            return call.proceed();
-        }, "streamingHeadsGoBackAfterEvictions");
-        stream("restores garbage", swallowing(IllegalArgumentException.class, "restore"),
+        device(
+                "has no undo margin",
+                call -> {
+                    if (call.is("allocate") && call.arguments[0] instanceof SlabSpec spec) {
+                        call.arguments[0] = withUndo(spec, 0);
+                    }
+                    return call.proceed();
+                },
+                "streamingHeadsGoBackAfterEvictions");
+        stream(
+                "restores garbage",
+                swallowing(IllegalArgumentException.class, "restore"),
                 "whatIsNoSnapshotOfTheSpecIsRefused");
     }
 
     private void memoryAndLifecycle() {
-        device("lies about the bytes of slabs", call -> {
-            Object result = call.proceed();
-            return call.is("bytes") && call.arguments[0] instanceof SlabSpec ? (Long) result / 2 : result;
-        }, "bytesAreWhatIsAllocated");
+        device(
+                "lies about the bytes of slabs",
+                call -> {
+                    Object result = call.proceed();
+                    return call.is("bytes") && call.arguments[0] instanceof SlabSpec ? (Long) result / 2 : result;
+                },
+                "bytesAreWhatIsAllocated");
         device("never gives memory back", new Leak(), "bytesAreWhatIsAllocated", "tensorBytesAreWhatIsAllocated");
-        device("has no capabilities to speak of", call -> call.is("capabilities") ? Set.of() : call.proceed(),
+        device(
+                "has no capabilities to speak of",
+                call -> call.is("capabilities") ? Set.of() : call.proceed(),
                 "capabilitiesAreAllButTheUnsupported");
-        device("takes a description of two lines", call -> call.is("description") ? "a\nb" : call.proceed(),
+        device(
+                "takes a description of two lines",
+                call -> call.is("description") ? "a\nb" : call.proceed(),
                 "theIdIsFitForAnOption");
-        stream("is usable from any thread", swallowing(
-                        WrongThreadException.class, "synchronize", "upload", "add", "slots", "close"),
+        stream(
+                "is usable from any thread",
+                swallowing(WrongThreadException.class, "synchronize", "upload", "add", "slots", "close"),
                 "anotherThreadIsRefused");
-        stream("accepts closed tensors", swallowing(IllegalStateException.class, "add", "linear", "append"),
-                "closedTensorsAndSlabsAreRefused", "aClosedStreamRefusesEverything", "aClosedDeviceRefusesEverything");
-        stream("overfills slabs", swallowing(IllegalStateException.class, "append"),
-                "moreThanTheLongestContextIsRefused", "aMissingEvictionIsNoticed");
-        mutants.put("accepts any option", new Mutant(
-                Call::proceed, Call::proceed, true, List.of("unknownOptionsAreRefused")));
+        stream(
+                "accepts closed tensors",
+                swallowing(IllegalStateException.class, "add", "linear", "append"),
+                "closedTensorsAndSlabsAreRefused",
+                "aClosedStreamRefusesEverything",
+                "aClosedDeviceRefusesEverything");
+        stream(
+                "overfills slabs",
+                swallowing(IllegalStateException.class, "append"),
+                "moreThanTheLongestContextIsRefused",
+                "aMissingEvictionIsNoticed");
+        mutants.put(
+                "accepts any option",
+                new Mutant(Call::proceed, Call::proceed, true, List.of("unknownOptionsAreRefused")));
     }
 
     // Mutations
@@ -349,7 +439,9 @@ class MutantsTest {
 
     private static Mutation storing(BlockFormat asked, BlockFormat stored) {
         return call -> {
-            if (call.is("allocate") && call.arguments[0] instanceof SlabSpec spec && spec.format().equals(asked)) {
+            if (call.is("allocate")
+                    && call.arguments[0] instanceof SlabSpec spec
+                    && spec.format().equals(asked)) {
                 call.arguments[0] = new SlabSpec(
                         spec.shape(),
                         spec.layer(),
@@ -532,7 +624,7 @@ class MutantsTest {
                 .filters(onlyTests)
                 .build();
         SummaryGeneratingListener listener = new SummaryGeneratingListener();
-        LauncherFactory.create().execute(request, listener);
+        LAUNCHER.execute(request, listener);
         return listener.getSummary();
     }
 

@@ -66,9 +66,7 @@ public final class OpaqueBackend implements AttentionBackend {
         if (!capabilities.containsAll(requirements.capabilities())) {
             reasons.add("has only " + capabilities);
         }
-        return reasons.isEmpty()
-                ? new Probe.Usable(-1, "float64 arithmetic for tests")
-                : new Probe.Unusable(reasons);
+        return reasons.isEmpty() ? new Probe.Usable(-1, "float64 arithmetic for tests") : new Probe.Unusable(reasons);
     }
 
     @Override

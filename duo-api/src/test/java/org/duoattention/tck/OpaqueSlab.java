@@ -131,8 +131,7 @@ final class OpaqueSlab implements Slab {
 
     void compacted(int kept) {
         boolean dropped = kept < counters.held;
-        counters = new Counters(
-                counters.length, kept, 0, 0, dropped ? counters.length : counters.exactFrom, 0);
+        counters = new Counters(counters.length, kept, 0, 0, dropped ? counters.length : counters.exactFrom, 0);
     }
 
     void truncated(long length) {

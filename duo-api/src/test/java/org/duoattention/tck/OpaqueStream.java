@@ -267,8 +267,8 @@ final class OpaqueStream implements ComputeStream {
             case Retention.SinkAndRecent retention -> {
                 target.evicted(retention, target.spec().undo());
                 long heldFrom = target.counters.heldFrom();
-                queue.add(() -> target.slots.forEach(head ->
-                        head.removeIf(slot -> slot.position >= retention.sinks() && slot.position < heldFrom)));
+                queue.add(() -> target.slots.forEach(
+                        head -> head.removeIf(slot -> slot.position >= retention.sinks() && slot.position < heldFrom)));
             }
             default -> throw new IllegalArgumentException(target.spec().retention() + " is compacted, not evicted");
         }
@@ -278,7 +278,9 @@ final class OpaqueStream implements ComputeStream {
     public SlotTable slots(Slab slab, int head) {
         checkUse();
         OpaqueSlab from = slab(slab);
-        StreamShapes.check(from.spec().heads().contains(head), "head " + head + " is not among " + from.spec().heads());
+        StreamShapes.check(
+                from.spec().heads().contains(head),
+                "head " + head + " is not among " + from.spec().heads());
         drain();
         Retention retention = from.spec().retention();
         int sinks = retention instanceof Retention.SinkAndRecent streaming ? streaming.sinks() : 0;
@@ -297,9 +299,13 @@ final class OpaqueStream implements ComputeStream {
         float[] scores = new float[retention.scores().isPresent() ? positions.length : 0];
         for (int s = 0; s < scores.length; s++) {
             int at = indices.get(s);
-            scores[s] = (float) (retention.scores().orElseThrow().sharedAcrossHeads()
-                    ? from.slots.stream().mapToDouble(h -> h.get(at).score).average().orElseThrow()
-                    : visible.get(s).score);
+            scores[s] = (float)
+                    (retention.scores().orElseThrow().sharedAcrossHeads()
+                            ? from.slots.stream()
+                                    .mapToDouble(h -> h.get(at).score)
+                                    .average()
+                                    .orElseThrow()
+                            : visible.get(s).score);
         }
         return new SlotTable(positions, scores);
     }
@@ -366,14 +372,14 @@ final class OpaqueStream implements ComputeStream {
         OpaqueSlab from = slab(slab);
         device.require(Capability.SNAPSHOT);
         long bytes = OpaqueSnapshot.bytes(from);
-        StreamShapes.check(target.byteSize() == bytes, "a snapshot of " + bytes + " bytes to " + target.byteSize() + " bytes");
+        StreamShapes.check(
+                target.byteSize() == bytes, "a snapshot of " + bytes + " bytes to " + target.byteSize() + " bytes");
         StreamShapes.check(!target.isReadOnly(), "a snapshot to a read-only segment");
         target.fill((byte) 0xff);
         OpaqueSlab.Counters counters = from.counters;
         queue.add(() -> {
             byte[] snapshot = OpaqueSnapshot.write(from, counters);
-            deliveries.add(
-                    () -> MemorySegment.copy(snapshot, 0, target, ValueLayout.JAVA_BYTE, 0, snapshot.length));
+            deliveries.add(() -> MemorySegment.copy(snapshot, 0, target, ValueLayout.JAVA_BYTE, 0, snapshot.length));
         });
     }
 

@@ -149,7 +149,9 @@ final class Rig implements AutoCloseable {
             double[] all = download(whole);
             double[] sentinels = new double[width];
             Arrays.fill(sentinels, SENTINEL);
-            assertThat(Arrays.copyOf(all, width)).as("%s: the row before the output", what).isEqualTo(sentinels);
+            assertThat(Arrays.copyOf(all, width))
+                    .as("%s: the row before the output", what)
+                    .isEqualTo(sentinels);
             assertThat(Arrays.copyOfRange(all, all.length - width, all.length))
                     .as("%s: the row after the output", what)
                     .isEqualTo(sentinels);

@@ -32,7 +32,8 @@ abstract class RollbackTopic extends BackendTopic {
     private SlabRun run(Retention retention, int maxChunk, int undo, PrefillMode mode) {
         SlabSpec spec = new SlabSpec(
                 SlabRun.shape(2, 4, 64), 0, HeadSet.of(0, 1), BlockFormat.F16, retention, 1000, maxChunk, undo);
-        return new SlabRun(rig, spec, mode, subject.operandRounding().applyAsDouble(org.duoattention.api.tensor.DType.F16));
+        return new SlabRun(
+                rig, spec, mode, subject.operandRounding().applyAsDouble(org.duoattention.api.tensor.DType.F16));
     }
 
     @ParameterizedTest
@@ -53,8 +54,12 @@ abstract class RollbackTopic extends BackendTopic {
     static Stream<Arguments> undos() {
         return Stream.of(PrefillMode.values())
                 .flatMap(mode -> Stream.of(
-                        Arguments.of(mode, 4, 8, 1), Arguments.of(mode, 4, 8, 5), Arguments.of(mode, 0, 3, 7),
-                        Arguments.of(mode, 7, 1, 13), Arguments.of(mode, 100, 3, 5), Arguments.of(mode, 2, 13, 40)));
+                        Arguments.of(mode, 4, 8, 1),
+                        Arguments.of(mode, 4, 8, 5),
+                        Arguments.of(mode, 0, 3, 7),
+                        Arguments.of(mode, 7, 1, 13),
+                        Arguments.of(mode, 100, 3, 5),
+                        Arguments.of(mode, 2, 13, 40)));
     }
 
     private void assumeMode(PrefillMode mode) {

@@ -131,8 +131,7 @@ final class SlabRun {
 
     /** The oracle's output for the last chunk. Columns of other heads hold the sentinel. */
     Expected expected(double[] q) {
-        double[] out = OracleMath.attention(
-                shape, spec.heads(), q, keys, values, chunkStart, scale, visibility);
+        double[] out = OracleMath.attention(shape, spec.heads(), q, keys, values, chunkStart, scale, visibility);
         double[] bounds = new double[out.length];
         int dim = shape.headDim();
         for (int row = 0; row < q.length; row += dim) {

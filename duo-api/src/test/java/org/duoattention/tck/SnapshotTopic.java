@@ -30,10 +30,10 @@ abstract class SnapshotTopic extends BackendTopic {
     }
 
     private SlabRun run(int dim, Retention retention, BlockFormat format) {
-        SlabSpec spec =
-                new SlabSpec(SlabRun.shape(3, 2, dim), 0, HeadSet.of(0, 2), format, retention, 1000, 13, 4);
+        SlabSpec spec = new SlabSpec(SlabRun.shape(3, 2, dim), 0, HeadSet.of(0, 2), format, retention, 1000, 13, 4);
         DType dtype = ((BlockFormat.Dense) format).dtype();
-        return new SlabRun(rig, spec, PrefillMode.UPSTREAM, subject.operandRounding().applyAsDouble(dtype));
+        return new SlabRun(
+                rig, spec, PrefillMode.UPSTREAM, subject.operandRounding().applyAsDouble(dtype));
     }
 
     static Stream<Arguments> slabs() {

@@ -31,7 +31,8 @@ final class StreamShapes {
     }
 
     static void linear(TensorSpec x, TensorSpec weight, Optional<TensorSpec> bias, TensorSpec out) {
-        String shapes = "linear of " + x + " by " + weight + bias.map(b -> " + " + b).orElse("") + " into " + out;
+        String shapes =
+                "linear of " + x + " by " + weight + bias.map(b -> " + " + b).orElse("") + " into " + out;
         check(x.rank() == 2 && weight.rank() == 2 && x.extent(1) == weight.extent(1), shapes);
         check(is(out, x.rows(), weight.rows()), shapes);
         check(bias.isEmpty() || is(bias.get(), weight.rows()), shapes);

@@ -63,9 +63,10 @@ abstract class TransferTopic extends BackendTopic {
     @Test
     void rowsThatDoNotExistAreRefused() {
         Tensor tensor = rig.zeros(DType.F32, 4, 3);
-        for (long[] range : List.of(
-                new long[] {-1, 1}, new long[] {0, 5}, new long[] {4, 1}, new long[] {1, -1},
-                new long[] {2, Long.MAX_VALUE})) {
+        for (long[] range :
+                List.of(new long[] {-1, 1}, new long[] {0, 5}, new long[] {4, 1}, new long[] {1, -1}, new long[] {
+                    2, Long.MAX_VALUE
+                })) {
             assertThatThrownBy(() -> tensor.rows(range[0], range[1]))
                     .as("rows%s of 4", Arrays.toString(range))
                     .isInstanceOf(IndexOutOfBoundsException.class);
@@ -105,8 +106,7 @@ abstract class TransferTopic extends BackendTopic {
     void adoptedHostMemoryDoesNotCountUnlessItWasUploaded() {
         long before = device.allocatedBytes();
         Tensor weight = rig.weight(DType.F32, new double[1024], 1024);
-        assertThat(device.allocatedBytes() - before)
-                .isIn(0L, device.bytes(weight.spec()));
+        assertThat(device.allocatedBytes() - before).isIn(0L, device.bytes(weight.spec()));
     }
 
     @Test

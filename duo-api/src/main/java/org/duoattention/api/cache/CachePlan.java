@@ -36,8 +36,8 @@ public record CachePlan(ModelShape shape, List<SlabPlan> slabs) {
         }
         int missing = seen.nextClearBit(0);
         if (missing < shape.layers() * shape.kvHeads()) {
-            throw new IllegalArgumentException("the plan misses layer " + missing / shape.kvHeads() + " head "
-                    + missing % shape.kvHeads());
+            throw new IllegalArgumentException(
+                    "the plan misses layer " + missing / shape.kvHeads() + " head " + missing % shape.kvHeads());
         }
     }
 

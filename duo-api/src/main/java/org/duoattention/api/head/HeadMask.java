@@ -28,8 +28,8 @@ public final class HeadMask {
      */
     public static HeadMask of(int kvHeads, List<HeadSet> retrieval) {
         if (kvHeads <= 0 || retrieval.isEmpty()) {
-            throw new IllegalArgumentException("a mask has at least one layer and one KV head, not "
-                    + retrieval.size() + " layers x " + kvHeads + " heads");
+            throw new IllegalArgumentException("a mask has at least one layer and one KV head, not " + retrieval.size()
+                    + " layers x " + kvHeads + " heads");
         }
         for (int layer = 0; layer < retrieval.size(); layer++) {
             if (retrieval.get(layer).max() >= kvHeads) {
@@ -80,7 +80,9 @@ public final class HeadMask {
 
     /** Retrieval heads of all layers together. */
     public int retrievalCount() {
-        return IntStream.range(0, layers()).map(layer -> retrieval.get(layer).size()).sum();
+        return IntStream.range(0, layers())
+                .map(layer -> retrieval.get(layer).size())
+                .sum();
     }
 
     /** All KV heads of all layers. */

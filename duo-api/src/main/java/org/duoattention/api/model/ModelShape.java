@@ -12,13 +12,7 @@ package org.duoattention.api.model;
  * @param vocabSize number of token ids
  */
 public record ModelShape(
-        int layers,
-        int hiddenSize,
-        int attentionHeads,
-        int kvHeads,
-        int headDim,
-        int intermediateSize,
-        int vocabSize) {
+        int layers, int hiddenSize, int attentionHeads, int kvHeads, int headDim, int intermediateSize, int vocabSize) {
     /** Checks that every extent is positive and that the KV heads divide the query heads. */
     public ModelShape {
         positive("layers", layers);
