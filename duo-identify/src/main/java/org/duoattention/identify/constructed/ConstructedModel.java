@@ -51,7 +51,7 @@ import tools.jackson.databind.json.JsonMapper;
  * <h2>Why the gains are what they are</h2>
  *
  * <p>With N tokens the mass that leaks from the right word is at most {@code e^(136-180) + N e^(120-180)}: the BOS, and tokens
- * that agree in two of the three things. For N = 10^7 this is 1e-19. Where there is nothing to be found the BOS must win: what
+ * that agree in two of the three things. For N = 10^7 this is 2e-19. Where there is nothing to be found the BOS must win: what
  * agrees in two things takes at most {@code N e^(120-136) = 1e-7 N}, and such tokens are rare (each lies within 11 tokens of the
  * same ordinal, or k tokens after a marker); what agrees in the ordinal alone takes {@code N e^(60-136)}. The margins of 44 and 16
  * also cover what is not exact: the change of a token's norm by its features (under 2 %), ordinals of the haystack just

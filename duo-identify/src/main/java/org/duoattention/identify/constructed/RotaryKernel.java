@@ -29,7 +29,7 @@ final class RotaryKernel {
             .mapToDouble(pair -> (float) StrictMath.pow(THETA, -pair / (double) PAIRS))
             .toArray();
 
-    /** One token is hit: every other distance scores at least 15.3 less, neighbours at least 21. */
+    /** One token is hit: every other distance scores at least 15.3 less, its neighbours at least 17. */
     static final RotaryKernel POINT = new RotaryKernel(36, 80, 52, 60, 48, 38, 48);
 
     /**
