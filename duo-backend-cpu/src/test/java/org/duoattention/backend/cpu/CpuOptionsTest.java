@@ -58,12 +58,14 @@ class CpuOptionsTest {
     void theVectorBackendComesFirst() {
         Requirements plain = requirements(Set.of(DType.F32), BlockFormat.BF16, Set.of());
 
-        assertThat(new CpuVectorBackend().probe(plain)).isInstanceOfSatisfying(Probe.Usable.class, usable -> assertThat(
-                        usable.priority())
-                .isEqualTo(50));
-        assertThat(new CpuScalarBackend().probe(plain)).isInstanceOfSatisfying(Probe.Usable.class, usable -> assertThat(
-                        usable.priority())
-                .isEqualTo(1));
+        assertThat(new CpuVectorBackend().probe(plain))
+                .isInstanceOfSatisfying(
+                        Probe.Usable.class,
+                        usable -> assertThat(usable.priority()).isEqualTo(50));
+        assertThat(new CpuScalarBackend().probe(plain))
+                .isInstanceOfSatisfying(
+                        Probe.Usable.class,
+                        usable -> assertThat(usable.priority()).isEqualTo(1));
     }
 
     @ParameterizedTest
@@ -77,10 +79,11 @@ class CpuOptionsTest {
     @ParameterizedTest
     @ValueSource(strings = {"0", "-1", "two", "", "1000000", "99999999999"})
     void rejectsThreadsThatDoNotExist(String threads) {
-        backends().forEach(backend -> assertThatThrownBy(() -> backend.open(Map.of("threads", threads)))
-                .isInstanceOf(IllegalArgumentException.class)
-                .hasMessage("option threads must be a number from 1 to "
-                        + Runtime.getRuntime().availableProcessors() + ", not '" + threads + "'"));
+        backends()
+                .forEach(backend -> assertThatThrownBy(() -> backend.open(Map.of("threads", threads)))
+                        .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessage("option threads must be a number from 1 to "
+                                + Runtime.getRuntime().availableProcessors() + ", not '" + threads + "'"));
     }
 
     @ParameterizedTest

@@ -50,8 +50,8 @@ class LeakTest {
             ComputeStream stream = device.openStream();
             TensorSpec spec = TensorSpec.of(DType.F32, 512, shape.kvWidth());
             Tensor k = device.allocate(spec);
-            Slab slab = device.allocate(new SlabSpec(
-                    shape, 0, HeadSet.range(8), BlockFormat.F32, new Retention.All(), 6144, 512, 0));
+            Slab slab = device.allocate(
+                    new SlabSpec(shape, 0, HeadSet.range(8), BlockFormat.F32, new Retention.All(), 6144, 512, 0));
             for (int chunk = 0; chunk < 12; chunk++) {
                 stream.append(slab, k, k);
             }

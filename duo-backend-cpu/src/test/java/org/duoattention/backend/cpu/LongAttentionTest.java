@@ -41,10 +41,10 @@ class LongAttentionTest {
 
     static Stream<Arguments> cases() {
         return Stream.of(new CpuScalarBackend(), new CpuVectorBackend())
-                .flatMap(backend -> Stream.of("1", String.valueOf(Runtime.getRuntime().availableProcessors()))
+                .flatMap(backend -> Stream.of(
+                                "1", String.valueOf(Runtime.getRuntime().availableProcessors()))
                         .distinct()
-                        .flatMap(threads -> Stream.of(1, 3, 77)
-                                .map(tokens -> Arguments.of(backend, threads, tokens))));
+                        .flatMap(threads -> Stream.of(1, 3, 77).map(tokens -> Arguments.of(backend, threads, tokens))));
     }
 
     @ParameterizedTest

@@ -75,8 +75,7 @@ class StreamingSlabTest {
                     case 0 -> {
                         // The undo margin counts from the longest the slab ever was, not from each truncation anew.
                         assertThat(slab.minLength()).isLessThanOrEqualTo(Math.max(0, longest - undo));
-                        int target = (int) slab.minLength()
-                                + random.nextInt(length - (int) slab.minLength() + 1);
+                        int target = (int) slab.minLength() + random.nextInt(length - (int) slab.minLength() + 1);
                         stream.truncate(slab, target);
                         keys.subList(target, length).clear();
                         values.subList(target, length).clear();
@@ -159,7 +158,8 @@ class StreamingSlabTest {
             List<float[]> values,
             TreeSet<Integer> visible) {
         int width = SHAPE.queryWidth();
-        Retention.SinkAndRecent retention = (Retention.SinkAndRecent) slab.spec().retention();
+        Retention.SinkAndRecent retention =
+                (Retention.SinkAndRecent) slab.spec().retention();
         MemorySegment host = arena.allocate(4L * tokens * width, 4);
         for (long i = 0; i < (long) tokens * width; i++) {
             host.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
@@ -196,8 +196,7 @@ class StreamingSlabTest {
                     }
                 }
                 for (int d = 0; d < DIM; d++) {
-                    float actual =
-                            result.getAtIndex(ValueLayout.JAVA_FLOAT, (long) t * width + head * DIM + d);
+                    float actual = result.getAtIndex(ValueLayout.JAVA_FLOAT, (long) t * width + head * DIM + d);
                     // Heads 0 and 1 belong to KV head 0, which the slab does not hold.
                     double wanted = head < 2 ? 0 : expected[d] / sum;
                     assertThat((double) actual).isCloseTo(wanted, within(1e-5));

@@ -94,9 +94,7 @@ final class Arguments {
     }
 
     static void hostBytes(MemorySegment host, long bytes, String what) {
-        require(
-                host.byteSize() == bytes,
-                what + " takes " + bytes + " bytes, the host segment has " + host.byteSize());
+        require(host.byteSize() == bytes, what + " takes " + bytes + " bytes, the host segment has " + host.byteSize());
     }
 
     /** Checks one projection of {@code x}. */
@@ -112,7 +110,8 @@ final class Arguments {
         if (projection.bias().isPresent()) {
             CpuTensor bias = weight("the bias", projection.bias().get());
             require(
-                    bias.spec().rank() == 1 && bias.spec().elements() == weight.spec().extent(0),
+                    bias.spec().rank() == 1
+                            && bias.spec().elements() == weight.spec().extent(0),
                     "the bias " + bias.spec() + " does not fit the weight " + weight.spec());
             apart(out, bias);
         }

@@ -42,12 +42,7 @@ final class CpuStream implements ComputeStream {
     private final Workspace partials = new Workspace();
     private boolean closed;
 
-    CpuStream(
-            String backendId,
-            CpuKernels kernels,
-            DeviceMemory memory,
-            Workers workers,
-            Consumer<CpuStream> onClose) {
+    CpuStream(String backendId, CpuKernels kernels, DeviceMemory memory, Workers workers, Consumer<CpuStream> onClose) {
         this.backendId = backendId;
         this.kernels = kernels;
         this.memory = memory;
@@ -59,8 +54,8 @@ final class CpuStream implements ComputeStream {
 
     private void requireOwner() {
         if (Thread.currentThread() != owner) {
-            throw new WrongThreadException("a stream of " + backendId + " belongs to " + owner + ", not to "
-                    + Thread.currentThread());
+            throw new WrongThreadException(
+                    "a stream of " + backendId + " belongs to " + owner + ", not to " + Thread.currentThread());
         }
     }
 
@@ -143,8 +138,10 @@ final class CpuStream implements ComputeStream {
     }
 
     private void norm(CpuTensor x, CpuTensor weight, float epsilon, CpuTensor out) {
-        workers.rows(x.spec().extent(0), x.spec().extent(1), (from, to) ->
-                kernels.rmsNorm(x.matrix(), weight.matrix(), epsilon, out.matrix(), from, to));
+        workers.rows(
+                x.spec().extent(0),
+                x.spec().extent(1),
+                (from, to) -> kernels.rmsNorm(x.matrix(), weight.matrix(), epsilon, out.matrix(), from, to));
     }
 
     @Override
@@ -164,7 +161,8 @@ final class CpuStream implements ComputeStream {
             Projection projection = projections.get(p);
             arguments.projection(input, projection);
             long outs = projection.weight().spec().rows();
-            first[p + 1] = first[p] + workers.parts(outs, block, outs * input.spec().elements());
+            first[p + 1] =
+                    first[p] + workers.parts(outs, block, outs * input.spec().elements());
         }
         Matrix x0 = input.matrix();
         int most = kernels.linearTokens(x0.columns());
@@ -213,8 +211,10 @@ final class CpuStream implements ComputeStream {
                 "heads of " + headDim + " with " + rope.pairs() + " rotated pairs at position " + position
                         + " do not fit the rows of " + input.spec());
         RopeTables.Table table = ropeTables.get(rope, position, input.spec().extent(0));
-        workers.rows(input.spec().extent(0), input.spec().extent(1), (from, to) ->
-                kernels.rope(input.matrix(), headDim, table.cos(), table.sin(), from, to));
+        workers.rows(
+                input.spec().extent(0),
+                input.spec().extent(1),
+                (from, to) -> kernels.rope(input.matrix(), headDim, table.cos(), table.sin(), from, to));
     }
 
     @Override
@@ -227,8 +227,10 @@ final class CpuStream implements ComputeStream {
         sameShape(g, result);
         sameOrApart(result, g);
         sameOrApart(result, u);
-        workers.rows(g.spec().elements(), 8, (from, to) ->
-                kernels.swiGlu(g.matrix(), u.matrix(), result.matrix(), from, to));
+        workers.rows(
+                g.spec().elements(),
+                8,
+                (from, to) -> kernels.swiGlu(g.matrix(), u.matrix(), result.matrix(), from, to));
     }
 
     @Override
@@ -311,9 +313,8 @@ final class CpuStream implements ComputeStream {
             requireQueries(cache, queries);
             Slots slots = cache.slots();
             SlotRuns runs = slots.visible();
-            long window = mode == PrefillMode.WINDOW
-                    ? slots.windowStart(slots.length() - tokens)
-                    : AttentionTask.NO_WINDOW;
+            long window =
+                    mode == PrefillMode.WINDOW ? slots.windowStart(slots.length() - tokens) : AttentionTask.NO_WINDOW;
             ModelShape shape = cache.spec().shape();
             int group = shape.queryHeadsPerKvHead();
             for (int i = 0; i < cache.heads(); i++) {
@@ -358,7 +359,8 @@ final class CpuStream implements ComputeStream {
             return;
         }
         ScoreSpec score = slab.spec().retention().scores().orElseThrow();
-        float[][] sums = new float[slab.heads()][Math.toIntExact(slab.slots().visible().count())];
+        float[][] sums =
+                new float[slab.heads()][Math.toIntExact(slab.slots().visible().count())];
         long from = Math.max(0, tokens - score.trailingQueries());
         workers.run(sums.length, (i, workspace) -> kernels.scores(tasks.get(i), from, tokens, sums[i]));
         slab.addScores(sums, score);
@@ -379,7 +381,8 @@ final class CpuStream implements ComputeStream {
                 return cache.table(i);
             }
         }
-        throw new IllegalArgumentException("head " + head + " is not one of " + cache.spec().heads());
+        throw new IllegalArgumentException(
+                "head " + head + " is not one of " + cache.spec().heads());
     }
 
     @Override

@@ -13,5 +13,4 @@ import org.duoattention.api.tensor.DType;
  * @param headDim elements of one key or value row
  * @param slots number of slots
  */
-public record KvHead(
-        MemorySegment segment, long keyOffset, long valueOffset, DType dtype, int headDim, long slots) {}
+public record KvHead(MemorySegment segment, long keyOffset, long valueOffset, DType dtype, int headDim, long slots) {}

@@ -191,7 +191,8 @@ public final class CpuSlab implements Slab {
         long[] positions = new long[count];
         Arrays.setAll(positions, ordinal -> position(index, ordinal));
         float[] scores = new float[isScored() ? count : 0];
-        boolean shared = spec.retention().scores().filter(ScoreSpec::sharedAcrossHeads).isPresent();
+        boolean shared =
+                spec.retention().scores().filter(ScoreSpec::sharedAcrossHeads).isPresent();
         for (int s = 0; s < scores.length; s++) {
             scores[s] = shared ? meanScore(s) : score(index, s);
         }
@@ -236,8 +237,8 @@ public final class CpuSlab implements Slab {
         }
         for (int[] kept : keep) {
             if (kept.length != keep.getFirst().length) {
-                throw new IllegalArgumentException("the heads keep different numbers of slots: " + kept.length + " and "
-                        + keep.getFirst().length);
+                throw new IllegalArgumentException(
+                        "the heads keep different numbers of slots: " + kept.length + " and " + keep.getFirst().length);
             }
             for (int i = 0; i < kept.length; i++) {
                 if (kept[i] < 0 || kept[i] >= count || i > 0 && kept[i] <= kept[i - 1]) {

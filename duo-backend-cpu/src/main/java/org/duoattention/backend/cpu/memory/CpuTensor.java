@@ -94,7 +94,8 @@ public final class CpuTensor implements Tensor {
         if (first < 0 || count < 0 || count > spec.rows() - first || spec.rank() == 0) {
             throw new IndexOutOfBoundsException("rows " + first + " to " + (first + count) + " of " + spec);
         }
-        long offset = matrix.offset() + first * spec.rowElements() * spec.dtype().bytes();
+        long offset =
+                matrix.offset() + first * spec.rowElements() * spec.dtype().bytes();
         return new CpuTensor(device, spec.withRows(count), owner, null, readOnly, matrix.segment(), offset);
     }
 

@@ -66,7 +66,8 @@ public final class DeviceMemory implements AutoCloseable {
     public CpuSlab allocate(SlabSpec spec) {
         SlabLayout places = new SlabLayout(spec, layout);
         NativeMemory memory = take(
-                "a slab for layer " + spec.layer() + " heads " + spec.heads() + " and " + spec.slotCapacity() + " tokens",
+                "a slab for layer " + spec.layer() + " heads " + spec.heads() + " and " + spec.slotCapacity()
+                        + " tokens",
                 places.bytes());
         return register(new CpuSlab(this, spec, places, memory));
     }
@@ -90,7 +91,8 @@ public final class DeviceMemory implements AutoCloseable {
         if (data.isNative() && data.isAccessibleBy(ANOTHER_THREAD)) {
             return register(new CpuTensor(this, tensor.spec(), data.asReadOnly()));
         }
-        NativeMemory copy = take("a copy of a tensor " + tensor.spec(), tensor.spec().byteSize());
+        NativeMemory copy =
+                take("a copy of a tensor " + tensor.spec(), tensor.spec().byteSize());
         copy.segment().copyFrom(data);
         return register(new CpuTensor(this, tensor.spec(), copy).readOnly());
     }

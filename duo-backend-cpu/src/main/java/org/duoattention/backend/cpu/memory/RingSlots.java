@@ -41,8 +41,7 @@ final class RingSlots extends Slots {
         }
         long at = (from - sinks) % ring;
         long straight = Math.min(count, ring - at);
-        return new SlotRuns(
-                firstSink, sinkCount, sinks + at, sinkCount + straight, sinks, sinkCount + count);
+        return new SlotRuns(firstSink, sinkCount, sinks + at, sinkCount + straight, sinks, sinkCount + count);
     }
 
     @Override

@@ -44,8 +44,8 @@ public final class SlabLayout {
             keyBytes = align(layout.keyBytes(dtype, dim, slots));
             headBytes = Math.addExact(keyBytes, align(layout.valueBytes(dtype, dim, slots)));
             positionsAt = Math.multiplyExact(headBytes, (long) heads);
-            boolean chosen = spec.retention() instanceof Retention.TopScored
-                    || spec.retention() instanceof Retention.Custom;
+            boolean chosen =
+                    spec.retention() instanceof Retention.TopScored || spec.retention() instanceof Retention.Custom;
             scoresAt = Math.addExact(positionsAt, chosen ? align(Math.multiplyExact(8L * heads, slots)) : 0);
             boolean scored = spec.retention().scores().isPresent();
             bytes = Math.addExact(scoresAt, scored ? align(Math.multiplyExact(4L * heads, slots)) : 0);
@@ -84,7 +84,8 @@ public final class SlabLayout {
         KvHead[] result = new KvHead[heads.size()];
         for (int i = 0; i < result.length; i++) {
             long keys = i * headBytes;
-            result[i] = new KvHead(memory, keys, keys + keyBytes, dtype, spec.shape().headDim(), slots);
+            result[i] = new KvHead(
+                    memory, keys, keys + keyBytes, dtype, spec.shape().headDim(), slots);
         }
         return result;
     }

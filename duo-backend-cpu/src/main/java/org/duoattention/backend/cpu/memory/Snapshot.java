@@ -19,8 +19,7 @@ final class Snapshot {
     private static final long MAGIC = 0x0001_4255_4c53_4f44L;
     private static final int HEADER_LONGS = 8;
     private static final long HEADER_BYTES = 8L * HEADER_LONGS;
-    private static final ValueLayout.OfLong I64 =
-            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfLong I64 = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private Snapshot() {}
 
@@ -103,8 +102,8 @@ final class Snapshot {
         }
         long payload = payloadBytes(slab, places, slots);
         if (source.get(I64, 40) != payload || source.byteSize() - HEADER_BYTES < payload) {
-            throw new IllegalArgumentException("the snapshot should have " + (HEADER_BYTES + payload) + " bytes, it has "
-                    + source.byteSize());
+            throw new IllegalArgumentException(
+                    "the snapshot should have " + (HEADER_BYTES + payload) + " bytes, it has " + source.byteSize());
         }
         if (source.get(I64, 48) != checksum(source, HEADER_BYTES, payload)) {
             throw new IllegalArgumentException("the snapshot is damaged: its checksum does not fit");

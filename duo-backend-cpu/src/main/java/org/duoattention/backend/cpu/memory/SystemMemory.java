@@ -52,7 +52,8 @@ public final class SystemMemory implements MemoryLimit {
     static long kibibytes(List<String> meminfo, String label) {
         for (String line : meminfo) {
             if (line.startsWith(label)) {
-                return Long.parseLong(line.substring(label.length()).replace("kB", "").strip());
+                return Long.parseLong(
+                        line.substring(label.length()).replace("kB", "").strip());
             }
         }
         throw new IllegalArgumentException("no " + label + " in " + MEMINFO);

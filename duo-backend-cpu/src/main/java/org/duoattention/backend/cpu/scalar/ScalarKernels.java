@@ -4,20 +4,19 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import org.duoattention.api.tensor.DType;
+import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.BFloat16;
 import org.duoattention.backend.cpu.kernel.CpuKernels;
 import org.duoattention.backend.cpu.kernel.KvLayout;
 import org.duoattention.backend.cpu.kernel.Matrix;
 import org.duoattention.backend.cpu.kernel.RowLayout;
 import org.duoattention.backend.cpu.kernel.Workspace;
-import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.jspecify.annotations.Nullable;
 
 /** Plain loops with sums in double precision. */
 public final class ScalarKernels implements CpuKernels {
     static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final ValueLayout.OfShort I16 =
-            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfShort I16 = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final KvLayout layout = new RowLayout();
 

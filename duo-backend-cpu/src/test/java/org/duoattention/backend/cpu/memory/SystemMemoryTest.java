@@ -13,8 +13,8 @@ class SystemMemoryTest {
     void leavesRoomForTheHeapAndIsLessThanTheMachineHas() {
         Runtime runtime = Runtime.getRuntime();
         long heapGrowth = runtime.maxMemory() - runtime.totalMemory();
-        long total = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class)
-                .getTotalMemorySize();
+        long total =
+                ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getTotalMemorySize();
 
         assertThat(new SystemMemory().availableBytes()).isBetween(1L, total - heapGrowth);
     }

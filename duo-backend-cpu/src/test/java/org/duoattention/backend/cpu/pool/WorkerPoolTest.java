@@ -96,7 +96,8 @@ class WorkerPoolTest {
             Thread.sleep(Duration.ofMillis(100));
             long before = cpuNanos(threads);
             Thread.sleep(Duration.ofMillis(500));
-            assertThat(cpuNanos(threads) - before).isLessThan(Duration.ofMillis(5).toNanos());
+            assertThat(cpuNanos(threads) - before)
+                    .isLessThan(Duration.ofMillis(5).toNanos());
         }
     }
 
