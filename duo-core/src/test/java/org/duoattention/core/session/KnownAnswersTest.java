@@ -9,27 +9,34 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.tck.AssertingBackend;
 import org.duoattention.tck.OpaqueBackend;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Logits and greedy tokens of every checkpoint against an independent implementation, through every backend. */
+/**
+ * Logits and greedy tokens of every checkpoint against independent implementations, through every backend. The float64
+ * device whose memory the host cannot read runs under the decorator that asserts order, shapes and ownership.
+ */
 class KnownAnswersTest {
     private static final double LOGIT_BOUND = 1e-3;
 
     static Stream<Arguments> modelsAndBackends() {
-        return SharedModels.NAMES.stream()
+        return KnownModels.NAMES.stream()
                 .flatMap(model -> Stream.of("opaque", "cpu-scalar", "cpu").map(backend -> Arguments.of(model, backend)));
     }
 
     @ParameterizedTest(name = "{0} on {1}")
     @MethodSource("modelsAndBackends")
     void fullAttentionMatches(String name, String backend) {
-        ExpectedAnswers expected = ExpectedAnswers.read(SharedModels.directory(name));
-        OpaqueBackend opaque = new OpaqueBackend();
+        ExpectedAnswers expected = ExpectedAnswers.read(KnownModels.directory(name));
+        AssertingBackend opaque = new AssertingBackend(new OpaqueBackend());
         try (Model model = open(name, backend, opaque)) {
             for (ExpectedAnswers.Full prompt : expected.prompts()) {
+                if (isTooLong(backend, prompt.ids())) {
+                    continue;
+                }
                 for (int chunk : chunks(backend, prompt.ids().length)) {
                     try (Session session = model.session()
                             .kv(BlockFormat.F32)
@@ -47,10 +54,13 @@ class KnownAnswersTest {
     @ParameterizedTest(name = "{0} on {1}")
     @MethodSource("modelsAndBackends")
     void duoAttentionMatches(String name, String backend) {
-        ExpectedAnswers expected = ExpectedAnswers.read(SharedModels.directory(name));
-        OpaqueBackend opaque = new OpaqueBackend();
+        ExpectedAnswers expected = ExpectedAnswers.read(KnownModels.directory(name));
+        AssertingBackend opaque = new AssertingBackend(new OpaqueBackend());
         try (Model model = open(name, backend, opaque)) {
             for (ExpectedAnswers.Streaming run : expected.duo()) {
+                if (isTooLong(backend, run.ids())) {
+                    continue;
+                }
                 try (Session session = duo(model, run).chunk(run.chunk()).open()) {
                     check(session, run.ids(), run.logits(), run.greedy(), "sinks " + run.sinks() + " chunk " + run.chunk());
                 }
@@ -62,11 +72,11 @@ class KnownAnswersTest {
     @ParameterizedTest(name = "{0} on {1}")
     @MethodSource("modelsAndBackends")
     void windowModeDoesNotDependOnTheChunk(String name, String backend) {
-        ExpectedAnswers expected = ExpectedAnswers.read(SharedModels.directory(name));
-        try (Model model = open(name, backend, new OpaqueBackend())) {
+        ExpectedAnswers expected = ExpectedAnswers.read(KnownModels.directory(name));
+        try (Model model = open(name, backend, new AssertingBackend(new OpaqueBackend()))) {
             // With chunks of one token both modes are the same, so the independent answers of these runs apply.
             for (ExpectedAnswers.Streaming run : expected.duo()) {
-                if (run.chunk() != 1) {
+                if (run.chunk() != 1 || isTooLong(backend, run.ids())) {
                     continue;
                 }
                 for (int chunk : chunks(backend, run.ids().length)) {
@@ -81,11 +91,11 @@ class KnownAnswersTest {
         }
     }
 
-    private static Model open(String name, String backend, OpaqueBackend opaque) {
+    private static Model open(String name, String backend, AssertingBackend opaque) {
         Duo duo = backend.equals("opaque") ? TestDuo.with(opaque) : Duo.create();
-        return duo.model(SharedModels.directory(name))
+        return duo.model(KnownModels.directory(name))
                 .backend(backend)
-                .ropePrecision(SharedModels.ropePrecision(name))
+                .ropePrecision(KnownModels.ropePrecision(name))
                 .open();
     }
 
@@ -99,9 +109,13 @@ class KnownAnswersTest {
                 .maxContext(run.ids().length + run.greedy().length);
     }
 
-    /** The float64 device is slow, and that of chunks is the core's business: two sizes are enough there. */
+    /** The float64 device is slow; long prompts add nothing to what it is there for: to show that the core never peeks. */
+    private static boolean isTooLong(String backend, int[] ids) {
+        return backend.equals("opaque") && ids.length > 150;
+    }
+
     private static int[] chunks(String backend, int tokens) {
-        return backend.equals("opaque") ? new int[] {32, tokens} : new int[] {1, 7, 32, tokens};
+        return backend.equals("opaque") ? new int[] {32} : new int[] {1, 7, 32, tokens};
     }
 
     private static void check(Session session, int[] ids, float[] logits, int[] greedy, String what) {
