@@ -42,7 +42,10 @@ final class AttentionHead {
         return head;
     }
 
-    /** Copies marker features {@code from} .. {@code from+count-1}, seen {@code offset} tokens back, to their new places. */
+    /**
+     * Copies marker features {@code from} .. {@code from+count-1}, seen {@code offset} tokens back, to their new
+     * places.
+     */
     AttentionHead shiftingMarkers(int offset, int count) {
         for (int k = 0; k < count; k++) {
             copy(ResidualStream.MARKER + k, ResidualStream.MARKER + offset + k, 1);
@@ -51,8 +54,8 @@ final class AttentionHead {
     }
 
     /**
-     * Attends to the nearest ordinal when it is at most as far as that of a question can be from a word of its answer, and to the
-     * BOS otherwise. Only ordinals have a position in their keys, so all other tokens score 0.
+     * Attends to the nearest ordinal when it is at most as far as that of a question can be from a word of its answer,
+     * and to the BOS otherwise. Only ordinals have a position in their keys, so all other tokens score 0.
      */
     static AttentionHead nearestOrdinal() {
         AttentionHead head = new AttentionHead();
@@ -70,9 +73,10 @@ final class AttentionHead {
     }
 
     /**
-     * Finds and copies the word that follows: for each k, a query whose marker is k places back scores 60 for keys whose
-     * marker is k + 1 back, all queries score 60 for keys with their own nearest ordinal and 60 for passkey words (30 for what
-     * ends a passkey). The right word thus scores 180, its end 150, what agrees in two of three 120 at most, and the BOS 136.
+     * Finds and copies the word that follows: for each k, a query whose marker is k places back scores 60 for keys
+     * whose marker is k + 1 back, all queries score 60 for keys with their own nearest ordinal and 60 for passkey words
+     * (30 for what ends a passkey). The right word thus scores 180, its end 150, what agrees in two of three 120 at
+     * most, and the BOS 136.
      */
     static AttentionHead retrieval(int... markers) {
         AttentionHead head = new AttentionHead();
@@ -87,8 +91,7 @@ final class AttentionHead {
         head.put(channel, CONSTANT, UNIT, ResidualStream.WORD + ResidualStream.END, 2 * FEATURE, WORD_SCORE);
         head.match(CONSTANT, UNIT, BOS, UNIT, SINK_SCORE);
         for (int k : markers) {
-            head.match(
-                    ResidualStream.MARKER + k, FEATURE, ResidualStream.MARKER + k + 1, FEATURE, WORD_SCORE);
+            head.match(ResidualStream.MARKER + k, FEATURE, ResidualStream.MARKER + k + 1, FEATURE, WORD_SCORE);
         }
         for (int i = 0; i <= ResidualStream.WORDS; i++) {
             head.copy(ResidualStream.WORD + i, ResidualStream.ANSWER + i, 2 * ResidualStream.AMPLITUDE);
@@ -96,7 +99,10 @@ final class AttentionHead {
         return head;
     }
 
-    /** A head that mixes the random features of a token a few places back into those of this one: work that matters to nobody. */
+    /**
+     * A head that mixes the random features of a token a few places back into those of this one: work that matters to
+     * nobody.
+     */
     static AttentionHead local(Random random) {
         AttentionHead head = offset(1 + random.nextInt(6));
         for (int d = 0; d < HEAD_DIM; d++) {

@@ -21,7 +21,10 @@ final class CircuitWeights {
     private static final int INTERMEDIATE = 64;
     private static final int ROW_MULTIPLE = 64;
 
-    /** Logit per unit of a copied word after the final norm, and of the constant for the word that says nothing was found. */
+    /**
+     * Logit per unit of a copied word after the final norm, and of the constant for the word that says nothing was
+     * found.
+     */
     private static final float ANSWER_LOGIT = 2f;
 
     private static final float NOTHING_LOGIT = 1.2f;
@@ -76,8 +79,7 @@ final class CircuitWeights {
     }
 
     ModelShape shape() {
-        return new ModelShape(
-                LAYERS, ResidualStream.WIDTH, HEADS, HEADS, RotaryKernel.HEAD_DIM, INTERMEDIATE, rows());
+        return new ModelShape(LAYERS, ResidualStream.WIDTH, HEADS, HEADS, RotaryKernel.HEAD_DIM, INTERMEDIATE, rows());
     }
 
     private int rows() {
@@ -91,7 +93,10 @@ final class CircuitWeights {
                 embedding[id][ResidualStream.BOS] = (float) ResidualStream.AMPLITUDE;
             } else {
                 embedding[id][ResidualStream.CONSTANT] = (float) ResidualStream.AMPLITUDE;
-                noise(embedding[id], ResidualStream.HAYSTACK, 1 / Math.sqrt(ResidualStream.WIDTH - ResidualStream.HAYSTACK));
+                noise(
+                        embedding[id],
+                        ResidualStream.HAYSTACK,
+                        1 / Math.sqrt(ResidualStream.WIDTH - ResidualStream.HAYSTACK));
             }
         }
         embedding[vocabulary.marker()][ResidualStream.MARKER] = 1;
@@ -131,10 +136,18 @@ final class CircuitWeights {
                 .toArray()));
         List<AttentionHead> placed = order.stream().map(heads::get).toList();
         String prefix = "model.layers." + layer + ".";
-        tensors.put(prefix + "self_attn.q_proj.weight", stack(placed.stream().map(head -> head.query).toList()));
-        tensors.put(prefix + "self_attn.k_proj.weight", stack(placed.stream().map(head -> head.key).toList()));
-        tensors.put(prefix + "self_attn.v_proj.weight", stack(placed.stream().map(head -> head.value).toList()));
-        tensors.put(prefix + "self_attn.o_proj.weight", join(placed.stream().map(head -> head.output).toList()));
+        tensors.put(
+                prefix + "self_attn.q_proj.weight",
+                stack(placed.stream().map(head -> head.query).toList()));
+        tensors.put(
+                prefix + "self_attn.k_proj.weight",
+                stack(placed.stream().map(head -> head.key).toList()));
+        tensors.put(
+                prefix + "self_attn.v_proj.weight",
+                stack(placed.stream().map(head -> head.value).toList()));
+        tensors.put(
+                prefix + "self_attn.o_proj.weight",
+                join(placed.stream().map(head -> head.output).toList()));
         tensors.put(prefix + "input_layernorm.weight", ones());
         tensors.put(prefix + "post_attention_layernorm.weight", ones());
         tensors.put(prefix + "mlp.gate_proj.weight", fromHaystack());

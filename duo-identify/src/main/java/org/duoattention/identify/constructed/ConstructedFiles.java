@@ -48,19 +48,28 @@ final class ConstructedFiles {
 
     Map<String, Object> generationConfig() {
         return Map.of(
-                "bos_token_id", vocabulary.bos(),
-                "eos_token_id", vocabulary.eos(),
-                "do_sample", false,
-                "max_new_tokens", ConstructedModel.MAX_WORDS + 1);
+                "bos_token_id",
+                vocabulary.bos(),
+                "eos_token_id",
+                vocabulary.eos(),
+                "do_sample",
+                false,
+                "max_new_tokens",
+                ConstructedModel.MAX_WORDS + 1);
     }
 
     Map<String, Object> tokenizerConfig() {
         return Map.of(
-                "tokenizer_class", "PreTrainedTokenizerFast",
-                "bos_token", ConstructedVocabulary.BOS,
-                "eos_token", ConstructedVocabulary.EOS,
-                "clean_up_tokenization_spaces", false,
-                "model_max_length", context);
+                "tokenizer_class",
+                "PreTrainedTokenizerFast",
+                "bos_token",
+                ConstructedVocabulary.BOS,
+                "eos_token",
+                ConstructedVocabulary.EOS,
+                "clean_up_tokenization_spaces",
+                false,
+                "model_max_length",
+                context);
     }
 
     Map<String, Object> tokenizer() {
@@ -81,10 +90,14 @@ final class ConstructedFiles {
                         "pretokenizers",
                         List.of(
                                 Map.of(
-                                        "type", "Split",
-                                        "pattern", Map.of("Regex", PRETOKENS),
-                                        "behavior", "Isolated",
-                                        "invert", false),
+                                        "type",
+                                        "Split",
+                                        "pattern",
+                                        Map.of("Regex", PRETOKENS),
+                                        "behavior",
+                                        "Isolated",
+                                        "invert",
+                                        false),
                                 byteLevel(false))));
         tokenizer.put(
                 "post_processor",

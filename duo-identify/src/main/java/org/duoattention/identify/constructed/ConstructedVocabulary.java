@@ -17,9 +17,9 @@ import org.duoattention.identify.text.HaystackText;
 /**
  * Tokens and merges: all 256 bytes, so that any text can be encoded, and a few hundred whole words.
  *
- * <p>A word is merged letter by letter from its left end, so the beginnings of words are tokens too, and every pretoken is split into the
- * longest beginning that is known and bytes. Merges that begin with a space come first: otherwise the space of " The"
- * would find its "The" merged already.
+ * <p>A word is merged letter by letter from its left end, so the beginnings of words are tokens too, and every pretoken
+ * is split into the longest beginning that is known and bytes. Merges that begin with a space come first: otherwise the
+ * space of " The" would find its "The" merged already.
  */
 final class ConstructedVocabulary {
     /** What comes between the ordinal and the words of a passkey; one token, so that no other colon is taken for it. */
@@ -116,7 +116,10 @@ final class ConstructedVocabulary {
                 .toList();
     }
 
-    /** The printable stand-in for a byte that byte-level BPE uses (GPT-2): printable Latin-1 stays, the rest counts from 256. */
+    /**
+     * The printable stand-in for a byte that byte-level BPE uses (GPT-2): printable Latin-1 stays, the rest counts from
+     * 256.
+     */
     private static char byteLevel(byte value) {
         int code = value & 0xFF;
         if (printable(code)) {

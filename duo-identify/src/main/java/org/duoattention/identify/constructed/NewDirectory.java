@@ -10,7 +10,9 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.duoattention.core.DuoException;
 
-/** Fills a directory beside its final place and renames it when it is complete, so that nobody ever sees half of one. */
+/**
+ * Fills a directory beside its final place and renames it when it is complete, so that nobody ever sees half of one.
+ */
 final class NewDirectory {
     /** What is written into the directory. */
     @FunctionalInterface

@@ -5,9 +5,9 @@ import org.duoattention.identify.task.PasskeyWording;
 /**
  * What each dimension of the residual stream of {@link ConstructedModel} means.
  *
- * <p>RMSNorm cannot be switched off, so every token carries a constant {@link #AMPLITUDE} that dominates its norm: ordinary
- * tokens in {@link #CONSTANT}, the BOS in {@link #BOS}. Features of size 1 then change the norm by less than 2 %, and after
- * the norm a feature has the known size {@link #FEATURE} and the constant the known size {@link #UNIT}.
+ * <p>RMSNorm cannot be switched off, so every token carries a constant {@link #AMPLITUDE} that dominates its norm:
+ * ordinary tokens in {@link #CONSTANT}, the BOS in {@link #BOS}. Features of size 1 then change the norm by less than 2
+ * %, and after the norm a feature has the known size {@link #FEATURE} and the constant the known size {@link #UNIT}.
  */
 final class ResidualStream {
     static final int WORDS = PasskeyWording.WORDS.size();

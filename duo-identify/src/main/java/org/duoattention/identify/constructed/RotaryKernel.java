@@ -5,16 +5,16 @@ import java.util.stream.IntStream;
 /**
  * Attention scores that depend on the distance of two tokens alone, made of rotary position embedding.
  *
- * <p>If the keys of a head are one constant vector and its queries another, RoPE makes the score of a query at t and a key at
- * j the sum over pairs of {@code g[i] cos(w[i] (t - j - offset))}: the gains g are products of lengths, the offset is a
- * rotation of the query. At distance {@code offset} all cosines are 1 and the score is the sum of the gains; everywhere else it is
- * lower by {@code sum g[i] (1 - cos(w[i] (t - j - offset)))}.
+ * <p>If the keys of a head are one constant vector and its queries another, RoPE makes the score of a query at t and a
+ * key at j the sum over pairs of {@code g[i] cos(w[i] (t - j - offset))}: the gains g are products of lengths, the
+ * offset is a rotation of the query. At distance {@code offset} all cosines are 1 and the score is the sum of the
+ * gains; everywhere else it is lower by {@code sum g[i] (1 - cos(w[i] (t - j - offset)))}.
  *
- * <p>With theta = 4.4e15 and 16 pairs, neighbouring frequencies differ by a factor of 9.5: pair 0 turns by a radian a token,
- * pair 6 by 1.4e-6, so the pairs 0 to 6 tell all distances to millions of tokens apart like the digits of a number, and the pairs
- * 8 to 15 (less than 0.016 radians in a million tokens) hardly turn and can carry content. The factor is 9.5 and not 10 because
- * 10^n is close to a multiple of 2 pi for too many n. Gains and theta are the solution of a linear programme (largest gap for a
- * given sum of gains), rounded.
+ * <p>With theta = 4.4e15 and 16 pairs, neighbouring frequencies differ by a factor of 9.5: pair 0 turns by a radian a
+ * token, pair 6 by 1.4e-6, so the pairs 0 to 6 tell all distances to millions of tokens apart like the digits of a
+ * number, and the pairs 8 to 15 (less than 0.016 radians in a million tokens) hardly turn and can carry content. The
+ * factor is 9.5 and not 10 because 10^n is close to a multiple of 2 pi for too many n. Gains and theta are the solution
+ * of a linear programme (largest gap for a given sum of gains), rounded.
  */
 final class RotaryKernel {
     static final double THETA = 4.4e15;

@@ -89,8 +89,9 @@ class ConstructedRetrievalTest {
         List<List<Integer>> lost = new ArrayList<>();
         for (int layer = 0; layer < trueHeads.layers(); layer++) {
             for (int head : trueHeads.retrieval(layer).stream().toArray()) {
-                List<String> said = List.of(
-                        answer(prompt, Optional.of(without(layer, head))).strip().split(" "));
+                List<String> said = List.of(answer(prompt, Optional.of(without(layer, head)))
+                        .strip()
+                        .split(" "));
                 List<Integer> lostHere = IntStream.range(0, words)
                         .filter(i -> !said.get(i).equals(right.get(i)))
                         .boxed()
@@ -129,7 +130,9 @@ class ConstructedRetrievalTest {
     void thePatternInTheCheckpointNamesTheTrueHeads() {
         SessionBuilder session = model.session()
                 .policy("duo")
-                .heads("pattern", Map.of("directory", folder.resolve("demo/heads").toString(), "threshold", "0.5"))
+                .heads(
+                        "pattern",
+                        Map.of("directory", folder.resolve("demo/heads").toString(), "threshold", "0.5"))
                 .maxContext(1024);
         assertThat(session.plan().options().heads()).isEqualTo(trueHeads);
     }

@@ -21,12 +21,13 @@ import org.duoattention.api.tensor.TensorSpec;
 /**
  * Writes one safetensors file: eight bytes of header length, a JSON header, the tensors back to back.
  *
- * <p>All shapes are given before the first number, so that the header comes first and memory stays bounded by one buffer
- * whatever the size of the file. Tensors lie in the order that the format's own library uses (wider types first, then by
- * name), which together with a header padded to eight bytes aligns each tensor to its element size. The numbers of
- * different tensors may be appended in any order, those of one tensor in row-major order.
+ * <p>All shapes are given before the first number, so that the header comes first and memory stays bounded by one
+ * buffer whatever the size of the file. Tensors lie in the order that the format's own library uses (wider types first,
+ * then by name), which together with a header padded to eight bytes aligns each tensor to its element size. The numbers
+ * of different tensors may be appended in any order, those of one tensor in row-major order.
  *
- * <p>The file is valid after {@link #finish()}; {@link #close()} without it deletes what was written. One thread at a time.
+ * <p>The file is valid after {@link #finish()}; {@link #close()} without it deletes what was written. One thread at a
+ * time.
  */
 public final class SafetensorsWriter implements Closeable {
     private static final int BUFFER_BYTES = 1 << 16;

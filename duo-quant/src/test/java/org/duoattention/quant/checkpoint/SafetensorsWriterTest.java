@@ -82,8 +82,8 @@ class SafetensorsWriterTest {
         for (int i = 0; i < values.length; i++) {
             values[i] = i;
         }
-        try (SafetensorsWriter writer = SafetensorsWriter.create(
-                file, Map.of("w", TensorSpec.of(DType.F32, values.length)), Map.of())) {
+        try (SafetensorsWriter writer =
+                SafetensorsWriter.create(file, Map.of("w", TensorSpec.of(DType.F32, values.length)), Map.of())) {
             writer.append("w", values);
             writer.finish();
         }
