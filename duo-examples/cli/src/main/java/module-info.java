@@ -3,9 +3,12 @@ module org.duoattention.examples.cli {
     requires org.duoattention.core;
     requires org.duoattention.identify;
     requires info.picocli;
+    requires java.desktop;
     requires me.tongfei.progressbar;
-    requires xchart;
+    requires org.jline.reader;
+    requires org.jline.terminal;
     requires tools.jackson.databind;
+    requires xchart;
     requires static org.jspecify;
 
     opens org.duoattention.examples.cli to

@@ -76,7 +76,7 @@ public final class PasskeyTask {
     }
 
     private static DuoException tooShort(PasskeySpec spec, long needed) {
-        return new DuoException("a context of " + spec.contextTokens() + " tokens is too short for " + spec.needles()
+        return new DuoException("a prompt of " + spec.contextTokens() + " tokens is too short for " + spec.needles()
                 + " needles of " + spec.words() + " words with " + spec.lead() + " tokens before and " + spec.reach()
                 + " after them; at least " + needed + " are needed");
     }

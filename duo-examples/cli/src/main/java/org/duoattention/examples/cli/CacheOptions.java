@@ -1,0 +1,241 @@
+package org.duoattention.examples.cli;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import org.duoattention.api.backend.PrefillMode;
+import org.duoattention.api.cache.PlanInput;
+import org.duoattention.api.head.HeadMask;
+import org.duoattention.api.head.HeadMaskRequest;
+import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.core.DuoException;
+import org.duoattention.core.head.HeadPattern;
+import org.duoattention.core.head.PatternDirectory;
+import org.duoattention.core.session.Duo;
+import org.duoattention.core.session.Model;
+import org.duoattention.core.session.SessionBuilder;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** What the cache keeps: retrieval heads, window, chunks and storage format. */
+final class CacheOptions {
+    private static final String ALL = "all";
+    private static final String NONE = "none";
+    /** The embedded pattern holds zeros and ones. */
+    private static final double DEFAULT_PATTERN_THRESHOLD = 0.5;
+
+    @Option(
+            names = "--heads",
+            paramLabel = "DIR|all|none",
+            description = "Retrieval heads: a pattern directory (full_attention_heads.tsv, config.json), all or none.")
+    private @Nullable String heads;
+
+    @Option(
+            names = "--sparsity",
+            paramLabel = "S",
+            description =
+                    "Share of the pattern's heads that stream, 0 to 1 (default: 0.5); ties go by layer, then head.")
+    private @Nullable Double sparsity;
+
+    @Option(
+            names = "--threshold",
+            paramLabel = "T",
+            description = "Instead of --sparsity: heads that score at least T are retrieval heads.")
+    private @Nullable Double threshold;
+
+    @Option(
+            names = "--mask",
+            paramLabel = "FILE.tsv",
+            description = "Retrieval heads as 0 and 1: a line per layer, a tab-separated column per KV head.")
+    private @Nullable Path mask;
+
+    @Option(
+            names = "--sink",
+            paramLabel = "N",
+            description = "First tokens that streaming heads keep (default: the pattern's, else 64).")
+    private @Nullable Integer sink;
+
+    @Option(
+            names = "--recent",
+            paramLabel = "N",
+            description = "Last tokens that streaming heads keep (default: the pattern's, else 256).")
+    private @Nullable Integer recent;
+
+    @Option(
+            names = "--chunk",
+            paramLabel = "N",
+            description = "Tokens per prefill chunk; streaming heads see all of their chunk in upstream mode.")
+    private @Nullable Integer chunk;
+
+    @Option(
+            names = "--prefill-mode",
+            paramLabel = "upstream|window",
+            converter = Choices.Mode.class,
+            defaultValue = "upstream",
+            description = "What streaming heads see of their chunk: all of it, or sink and recent only"
+                    + " (default: ${DEFAULT-VALUE}).")
+    private PrefillMode prefillMode = PrefillMode.UPSTREAM;
+
+    @Option(
+            names = "--kv",
+            paramLabel = "f32|f16|bf16",
+            converter = Choices.KvFormat.class,
+            defaultValue = "f16",
+            description = "Storage of keys and values (default: ${DEFAULT-VALUE}).")
+    private BlockFormat kv = BlockFormat.F16;
+
+    /**
+     * The retrieval heads that were chosen.
+     *
+     * @param mask the heads
+     * @param pattern the pattern directory they come from, whose window is the default
+     */
+    record Heads(HeadMask mask, Optional<HeadPattern> pattern) {}
+
+    /** Whether the user said anything about retrieval heads. */
+    boolean namesHeads() {
+        return heads != null || mask != null || sparsity != null || threshold != null;
+    }
+
+    /**
+     * Refuses values out of range and options that contradict each other or that none of the policies uses.
+     *
+     * @param hasDefaultPattern whether the model brings a pattern, to which sparsity and threshold may apply
+     */
+    void check(Duo duo, List<String> policies, boolean hasDefaultPattern) {
+        atLeast("--sink", sink, 0);
+        atLeast("--recent", recent, 1);
+        atLeast("--chunk", chunk, 1);
+        share("--sparsity", sparsity);
+        share("--threshold", threshold);
+        exclusive("--heads", heads, "--mask", mask);
+        exclusive("--sparsity", sparsity, "--threshold", threshold);
+        String selection = sparsity != null ? "--sparsity" : "--threshold";
+        boolean pattern = heads == null ? mask == null && hasDefaultPattern : !heads.equals(ALL) && !heads.equals(NONE);
+        if ((sparsity != null || threshold != null) && !pattern) {
+            throw new DuoException(
+                    selection + " chooses heads of a pattern; give its directory with --heads DIR, or leave "
+                            + selection + " out");
+        }
+        Set<PlanInput> inputs = policies.stream()
+                .flatMap(policy -> duo.policies().require(policy).inputs().stream())
+                .collect(Collectors.toSet());
+        String which =
+                policies.size() == 1 ? "policy " + policies.getFirst() : "none of " + String.join(", ", policies);
+        String verb = policies.size() == 1 ? " does not use " : " uses ";
+        if (namesHeads() && !inputs.contains(PlanInput.HEADS)) {
+            throw new DuoException(which + verb + "retrieval heads; leave " + (mask != null ? "--mask" : "--heads")
+                    + " out, or choose policy duo");
+        }
+        if ((sink != null || recent != null) && !inputs.contains(PlanInput.WINDOW)) {
+            throw new DuoException(which + verb + "sink and recent tokens; leave "
+                    + (sink != null ? "--sink" : "--recent") + " out, or choose policy duo or streaming");
+        }
+    }
+
+    /**
+     * The retrieval heads for a model.
+     *
+     * @param defaultPattern the pattern to take when the user chose none
+     * @return empty when there is neither a choice nor a default
+     */
+    Optional<Heads> heads(Duo duo, Model model, Optional<Path> defaultPattern) {
+        if (mask != null) {
+            return Optional.of(new Heads(ask(duo, model, "mask", Map.of("file", mask.toString())), Optional.empty()));
+        }
+        if (heads != null && (heads.equals(ALL) || heads.equals(NONE))) {
+            return Optional.of(new Heads(ask(duo, model, heads, Map.of()), Optional.empty()));
+        }
+        Optional<Path> directory = heads == null ? defaultPattern : Optional.of(Path.of(heads));
+        return directory.map(pattern -> {
+            Map<String, String> options = new TreeMap<>();
+            options.put("directory", pattern.toString());
+            if (sparsity != null) {
+                options.put("sparsity", sparsity.toString());
+            } else if (threshold != null || heads == null) {
+                options.put("threshold", String.valueOf(threshold == null ? DEFAULT_PATTERN_THRESHOLD : threshold));
+            }
+            return new Heads(ask(duo, model, "pattern", options), Optional.of(PatternDirectory.read(pattern)));
+        });
+    }
+
+    private static HeadMask ask(Duo duo, Model model, String source, Map<String, String> options) {
+        try {
+            return duo.headMaskSources()
+                    .require(source)
+                    .headMask(new HeadMaskRequest(model.shape(), Optional.of(model.directory()), options));
+        } catch (IllegalArgumentException e) {
+            throw new DuoException((source.equals("mask") ? "--mask: " : "--heads: ") + e.getMessage(), e);
+        }
+    }
+
+    /**
+     * A session builder with these settings, as far as the policy uses them.
+     *
+     * @param defaultChunk tokens per chunk unless the user says otherwise
+     * @throws DuoException when the policy needs heads and there are none
+     */
+    SessionBuilder session(Duo duo, Model model, String policy, Optional<Heads> chosen, int defaultChunk) {
+        SessionBuilder builder = model.session()
+                .policy(policy)
+                .kv(kv)
+                .chunk(chunk == null ? defaultChunk : chunk)
+                .prefillMode(prefillMode);
+        Set<PlanInput> inputs = duo.policies().require(policy).inputs();
+        if (inputs.contains(PlanInput.HEADS)) {
+            builder.heads(chosen.orElseThrow(() -> new DuoException("policy " + policy
+                            + " needs to know the retrieval heads of " + model.name()
+                            + "; give --heads DIR, --heads all, --heads none or --mask FILE.tsv"))
+                    .mask());
+        }
+        if (inputs.contains(PlanInput.WINDOW)) {
+            Optional<HeadPattern> pattern = chosen.flatMap(Heads::pattern);
+            Integer sinks =
+                    sink != null ? sink : pattern.map(HeadPattern::sinkSize).orElse(null);
+            Integer last = recent != null
+                    ? recent
+                    : pattern.map(HeadPattern::recentSize).orElse(null);
+            if (sinks != null) {
+                builder.sinks(sinks);
+            }
+            if (last != null) {
+                builder.recent(last);
+            }
+        }
+        return builder;
+    }
+
+    /**
+     * Tokens that a context has at least: a window that the pattern brings is no reason to refuse a short prompt, one that
+     * the user asked for is.
+     */
+    long leastContext(Optional<Heads> chosen) {
+        return sink != null || recent != null
+                ? 0
+                : chosen.flatMap(Heads::pattern)
+                        .map(pattern -> (long) pattern.sinkSize() + pattern.recentSize())
+                        .orElse(0L);
+    }
+
+    private static void atLeast(String option, @Nullable Integer value, int minimum) {
+        if (value != null && value < minimum) {
+            throw new DuoException(option + " is " + value + "; it must be at least " + minimum);
+        }
+    }
+
+    private static void share(String option, @Nullable Double value) {
+        if (value != null && !(value >= 0 && value <= 1)) {
+            throw new DuoException(option + " is " + value + "; it must lie between 0 and 1");
+        }
+    }
+
+    private static void exclusive(String one, @Nullable Object first, String other, @Nullable Object second) {
+        if (first != null && second != null) {
+            throw new DuoException(one + " and " + other + " exclude each other; give one of them");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+package org.duoattention.examples.cli;
+
+import java.util.Locale;
+import org.duoattention.api.backend.PrefillMode;
+import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.api.tensor.DType;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.TypeConversionException;
+
+/** Reads option values that are one of a few names. */
+final class Choices {
+    private Choices() {}
+
+    /** {@code f32}, {@code f16} or {@code bf16}. */
+    static final class KvFormat implements ITypeConverter<BlockFormat> {
+        @Override
+        public BlockFormat convert(String value) {
+            return new BlockFormat.Dense(new Precision().convert(value));
+        }
+    }
+
+    /** {@code f32}, {@code f16} or {@code bf16}, of numbers that are stored plainly. */
+    static final class Precision implements ITypeConverter<DType> {
+        @Override
+        public DType convert(String value) {
+            return switch (value.toLowerCase(Locale.ROOT)) {
+                case "f32" -> DType.F32;
+                case "f16" -> DType.F16;
+                case "bf16" -> DType.BF16;
+                default -> throw new TypeConversionException("'" + value + "' is not one of f32, f16, bf16");
+            };
+        }
+    }
+
+    /** {@code upstream} or {@code window}. */
+    static final class Mode implements ITypeConverter<PrefillMode> {
+        @Override
+        public PrefillMode convert(String value) {
+            return switch (value.toLowerCase(Locale.ROOT)) {
+                case "upstream" -> PrefillMode.UPSTREAM;
+                case "window" -> PrefillMode.WINDOW;
+                default -> throw new TypeConversionException("'" + value + "' is not one of upstream, window");
+            };
+        }
+    }
+}

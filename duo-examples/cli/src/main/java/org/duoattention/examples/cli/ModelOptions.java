@@ -1,0 +1,33 @@
+package org.duoattention.examples.cli;
+
+import java.nio.file.Path;
+import org.duoattention.api.tensor.DType;
+import org.duoattention.core.session.Duo;
+import org.duoattention.core.session.Model;
+import org.duoattention.core.session.ModelBuilder;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Which backend runs the model, and how exactly. */
+final class ModelOptions {
+    @Option(
+            names = "--backend",
+            paramLabel = "ID",
+            description = "Backend to run on (default: the usable one of the highest priority; see duo backends).")
+    private @Nullable String backend;
+
+    @Option(
+            names = "--rope-precision",
+            paramLabel = "f32|f16|bf16",
+            converter = Choices.Precision.class,
+            defaultValue = "f32",
+            description =
+                    "Round RoPE frequencies, to reproduce a run of a model that was cast to half precision as a whole"
+                            + " (default: ${DEFAULT-VALUE}).")
+    private DType ropePrecision = DType.F32;
+
+    Model open(Duo duo, Path directory) {
+        ModelBuilder builder = duo.model(directory).ropePrecision(ropePrecision);
+        return (backend == null ? builder : builder.backend(backend)).open();
+    }
+}

@@ -1,0 +1,182 @@
+package org.duoattention.examples.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Every bad option ends in one sentence that names it and its value, exit code 2, and nothing written. */
+class BadInputTest {
+    private static final String GENERATE = "generate --model NANO --ids 1,2,3 --max-new-tokens 2 --quiet ";
+    private static final String NEEDLE = "needle --quiet ";
+
+    @TempDir
+    Path directory;
+
+    static Stream<Arguments> lines() {
+        return Stream.of(
+                // token ids and prompts
+                bad("generate --model NANO --ids 1,5000 --quiet", "5000", "1024"),
+                bad("generate --model NANO --ids 1,-1 --quiet", "-1"),
+                bad("generate --model NANO --ids 1,x --quiet", "--ids", "'x'"),
+                bad("generate --model NANO --ids 1,,2 --quiet", "--ids", "''"),
+                bad("generate --model NANO --ids 99999999999 --quiet", "--ids", "99999999999"),
+                bad("generate --model NANO --ids EMPTY --quiet", "--ids", "empty"),
+                bad("generate --model NANO --prompt EMPTY --quiet", "--prompt", "empty"),
+                bad("generate --model NANO --prompt-file DIR/none.txt --quiet", "--prompt-file", "none.txt"),
+                bad("generate --model NANO --prompt-file DIR --quiet", "--prompt-file", "directory"),
+                bad("generate --model NANO --quiet", "--prompt", "--ids"),
+                bad("generate --model NANO --prompt a --ids 1 --quiet", "--prompt", "--ids"),
+                bad("generate --prompt a", "--model"),
+                // sizes
+                bad(GENERATE + "--chunk 0", "--chunk", "0"),
+                bad(GENERATE + "--chunk -5", "--chunk", "-5"),
+                bad(GENERATE + "--policy streaming --sink -1", "--sink", "-1"),
+                bad(GENERATE + "--policy streaming --recent 0", "--recent", "0"),
+                bad(GENERATE + "--policy streaming --sink 4 --recent 2", "sink 4", "recent 2", "5"),
+                bad(GENERATE + "--policy streaming --sink 2147483647 --recent 2147483647", "2147483647"),
+                bad(GENERATE + "--chunk many", "--chunk", "many"),
+                bad("generate --model NANO --ids 1 --max-new-tokens 0", "max-new-tokens", "0"),
+                bad("generate --model NANO --ids 1 --max-new-tokens -3", "max-new-tokens", "-3"),
+                bad("generate --model NANO --ids 1 --max-new-tokens 2147483647 --quiet", "bytes"),
+                bad(NEEDLE + "--contexts 0", "--contexts", "0"),
+                bad(NEEDLE + "--contexts -512", "--contexts", "-512"),
+                bad(NEEDLE + "--contexts 512,512", "--contexts", "twice"),
+                bad(NEEDLE + "--contexts 100", "100"),
+                bad(NEEDLE + "--contexts 512,2000000000", "2000000000", "bytes"),
+                bad(NEEDLE + "--contexts 512 --sink 300 --recent 300", "sink 300", "recent 300", "512"),
+                bad(NEEDLE + "--depths 0", "--depths", "0"),
+                bad(NEEDLE + "--samples 0", "--samples", "0"),
+                bad(NEEDLE + "--needles 11", "--needles", "11"),
+                bad(NEEDLE + "--words 0", "--words", "0"),
+                bad("chat --model NANO --max-context 0", "--max-context", "0"),
+                bad("demo-model --out DIR/demo --context 3", "context", "3"),
+                // names that do not exist: what does is listed
+                bad(GENERATE + "--policy nonsense", "nonsense", "full", "duo", "streaming"),
+                bad(NEEDLE + "--policies full,nonsense", "nonsense", "full", "duo", "streaming"),
+                bad(NEEDLE + "--policies full,full", "--policies", "twice"),
+                bad(GENERATE + "--backend nonsense", "nonsense", "cpu-scalar"),
+                bad(GENERATE + "--kv int3", "--kv", "int3", "f32"),
+                bad(GENERATE + "--prefill-mode sideways", "--prefill-mode", "sideways", "window"),
+                bad(GENERATE + "--colour blue", "--colour"),
+                bad("sing", "sing"),
+                // options that nothing honours, or that contradict each other
+                bad(GENERATE + "--policy full --sink 1", "full", "--sink"),
+                bad(GENERATE + "--policy full --heads all", "full", "--heads"),
+                bad(GENERATE + "--policy duo", "duo", "--heads"),
+                bad(GENERATE + "--heads all --sparsity 0.5", "--sparsity"),
+                bad(GENERATE + "--policy duo --sparsity 0.5", "--sparsity", "--heads"),
+                bad(GENERATE + "--heads DIR --sparsity 0.5 --threshold 0.5", "--sparsity", "--threshold"),
+                bad(GENERATE + "--heads DIR --sparsity 1.5", "--sparsity", "1.5"),
+                bad(GENERATE + "--heads DIR --sparsity NaN", "--sparsity", "NaN"),
+                bad(GENERATE + "--heads DIR --mask DIR/mask.tsv", "--heads", "--mask"),
+                bad(GENERATE + "--logits", "--logits", "--json"),
+                bad(GENERATE + "--top-k 5", "temperature"),
+                bad(GENERATE + "--temperature -1", "temperature", "-1"),
+                bad(GENERATE + "--temperature 1 --top-p 2", "top-p", "2"),
+                bad("chat --model NANO --system hello", "--system", "template"),
+                // files
+                bad(GENERATE + "--heads DIR/nowhere", "nowhere"),
+                bad(GENERATE + "--mask DIR/nowhere.tsv", "nowhere.tsv"),
+                bad(GENERATE + "--json DIR/no/such/result.json", "--json", "result.json"),
+                bad(GENERATE + "--json DIR", "--json", "directory"),
+                bad(NEEDLE + "--out FILE/maps", "--out", "maps"),
+                bad(NEEDLE + "--out FILE", "--out", "file.txt"),
+                bad(NEEDLE + "--haystack DIR/none.txt", "none.txt"),
+                bad("demo-model --out FILE", "--out", "file.txt"),
+                bad("template --model NANO --messages DIR/none.json", "--messages", "none.json"),
+                bad("template --model NANO --messages FILE", "--messages", "JSON"),
+                bad("template --model DIR/nowhere --messages FILE", "nowhere"));
+    }
+
+    private static Arguments bad(String line, String... named) {
+        return arguments(line, List.of(named));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("lines")
+    void isRefusedInASentence(String line, List<String> named) throws IOException {
+        Path file = Files.writeString(directory.resolve("file.txt"), "not JSON");
+        List<String> args = new ArrayList<>();
+        for (String word : line.split(" ")) {
+            args.add(word.replace("NANO", Cli.NANO.toString())
+                    .replace("DIR", directory.toString())
+                    .replace("FILE", file.toString())
+                    .replace("EMPTY", ""));
+        }
+        if (line.startsWith("needle") && !line.contains("--out")) {
+            args.addAll(List.of("--out", directory.resolve("maps").toString()));
+        }
+        assertThat(Cli.run(args.toArray(String[]::new)).sentence()).contains(named);
+        assertThat(directory).isDirectoryNotContaining(path -> !path.equals(file));
+        assertThat(file).hasContent("not JSON");
+    }
+
+    static Stream<Arguments> patterns() {
+        String row = "0\t0\t0\t1\n";
+        return Stream.of(
+                bad(row + row + "0\tNaN\t0\t0\n" + row, "NaN"),
+                bad(row + row + "0\t0\t0\n" + row, "full_attention_heads.tsv"),
+                bad(row + row + row, "3", "4"),
+                bad(("0\t" + row).repeat(4), "5", "4"),
+                bad("", "full_attention_heads.tsv"),
+                bad(row + row + "0\tone\t0\t0\n" + row, "one"));
+    }
+
+    @ParameterizedTest(name = "pattern {index}")
+    @MethodSource("patterns")
+    void aBadPatternIsRefused(String table, List<String> named) throws IOException {
+        Files.writeString(directory.resolve("full_attention_heads.tsv"), table);
+        Files.writeString(directory.resolve("config.json"), "{\"sink_size\": 16, \"recent_size\": 64}");
+        String sentence = Cli.run(
+                        "generate", "--model", Cli.NANO.toString(), "--ids", "1", "--heads", directory.toString())
+                .sentence();
+        assertThat(sentence).contains(directory.toString()).contains(named);
+
+        Path mask = directory.resolve("full_attention_heads.tsv");
+        assertThat(Cli.run("generate", "--model", Cli.NANO.toString(), "--ids", "1", "--mask", mask.toString())
+                        .sentence())
+                .contains("full_attention_heads.tsv");
+    }
+
+    @Test
+    void aMaskHoldsOnlyZeroAndOne() throws IOException {
+        Path mask = Files.writeString(directory.resolve("mask.tsv"), "0\t0.5\t0\t1\n".repeat(4));
+        assertThat(Cli.run("generate", "--model", Cli.NANO.toString(), "--ids", "1", "--mask", mask.toString())
+                        .sentence())
+                .contains("mask.tsv", "0.5");
+    }
+
+    @Test
+    void withoutATokenizerTextIsRefusedAndIdsAreNot() {
+        Path model = CheckpointCopy.in(directory).delete("tokenizer.json").delete("tokenizer_config.json").directory;
+        assertThat(Cli.run("generate", "--model", model.toString(), "--prompt", "It was")
+                        .sentence())
+                .contains("tokenizer.json", "--ids");
+        assertThat(Cli.run("needle", "--model", model.toString(), "--policies", "full", "--out", model + "/maps")
+                        .sentence())
+                .contains("tokenizer.json");
+        assertThat(Cli.run("generate", "--model", model.toString(), "--ids", "1,2", "--max-new-tokens", "3", "--quiet")
+                        .ok()
+                        .out())
+                .matches("\\d+,\\d+,\\d+\\R");
+    }
+
+    @Test
+    void noCommandAtAllShowsTheUsageOnStandardError() {
+        Cli.Result result = Cli.run();
+        assertThat(result.code()).isEqualTo(ExitCode.USER_ERROR);
+        assertThat(result.out()).isEmpty();
+        assertThat(result.err()).contains("Usage: duo", "needle");
+    }
+}
