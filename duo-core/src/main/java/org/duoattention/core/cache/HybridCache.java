@@ -2,6 +2,7 @@ package org.duoattention.core.cache;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.duoattention.api.backend.ComputeStream;
 import org.duoattention.api.backend.Device;
 import org.duoattention.api.backend.PrefillMode;
@@ -124,10 +125,7 @@ public final class HybridCache implements AutoCloseable {
         List<int[]> keep = new ArrayList<>();
         for (int head : slab.spec().heads().stream().toArray()) {
             SlotTable slots = stream.slots(slab, head);
-            if (slots.size() <= budget) {
-                return;
-            }
-            keep.add(selection.keep(slots));
+            keep.add(slots.size() <= budget ? IntStream.range(0, slots.size()).toArray() : selection.keep(slots));
         }
         stream.compact(slab, keep);
     }
