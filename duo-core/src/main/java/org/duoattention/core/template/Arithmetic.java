@@ -1,8 +1,8 @@
 package org.duoattention.core.template;
 
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
+import java.util.function.IntConsumer;
 
 /** Python's arithmetic, also that of strings and lists. Integers have 64 bits; more is an error. */
 final class Arithmetic {
@@ -195,26 +195,25 @@ final class Arithmetic {
         throw new TemplateFault("'" + operator + "' does not work on a value of type " + Values.typeName(value));
     }
 
-    /** {@code value[start:stop:step]}; what cannot be sliced gives an undefined value, as in Jinja. */
+    /** {@code value[start:stop:step]} */
     Object slice(Object value, Object start, Object stop, Object step) {
         Values.requireDefined(value);
-        if (value instanceof Marked) {
-            throw TemplateFault.unsupported("slicing a value of type Markup");
+        if (!isBound(start) || !isBound(stop) || !isBound(step)) {
+            throw new TemplateFault("a slice needs integers");
         }
-        boolean sliceable = value instanceof String
-                || value instanceof List
-                || value instanceof Tuple
-                || value instanceof Range;
-        if (!sliceable || !isBound(start) || !isBound(stop) || !isBound(step)) {
-            return new Undefined("a value of type " + Values.typeName(value) + " cannot be sliced like this");
-        }
-        if (value instanceof String s) {
-            return sliceText(s, start, stop, step);
-        }
-        List<Object> items = Values.items(value);
-        budget.items(items.size());
-        List<Object> slice = slice(items, start, stop, step);
-        return value instanceof Tuple ? new Tuple(slice) : slice;
+        return switch (value) {
+            case String s -> sliceText(s, start, stop, step);
+            case List<?> list -> slice(list, start, stop, step);
+            case Tuple tuple -> new Tuple(slice(tuple.items(), start, stop, step));
+            case Range range -> {
+                Span span = span((int) range.size(), start, stop, step);
+                yield new Range(
+                        range.start() + span.from() * range.step(),
+                        range.start() + span.to() * range.step(),
+                        range.step() * span.by());
+            }
+            default -> throw new TemplateFault("a value of type " + Values.typeName(value) + " cannot be sliced");
+        };
     }
 
     private static boolean isBound(Object bound) {
@@ -225,18 +224,27 @@ final class Arithmetic {
         budget.text(s.length());
         int[] points = s.codePoints().toArray();
         StringBuilder slice = new StringBuilder();
-        walk(points.length, start, stop, step, i -> slice.appendCodePoint(points[i]));
+        span(points.length, start, stop, step).forEach(i -> slice.appendCodePoint(points[i]));
         return slice.toString();
     }
 
-    private static List<Object> slice(List<Object> items, Object start, Object stop, Object step) {
+    private List<Object> slice(List<?> items, Object start, Object stop, Object step) {
+        budget.items(items.size());
         List<Object> slice = new ArrayList<>();
-        walk(items.size(), start, stop, step, i -> slice.add(items.get(i)));
-        return Collections.unmodifiableList(slice);
+        span(items.size(), start, stop, step).forEach(i -> slice.add(items.get(i)));
+        return slice;
     }
 
-    private static void walk(
-            int length, Object start, Object stop, Object step, java.util.function.IntConsumer visit) {
+    /** The indexes of a slice: from, to (not included), by. */
+    private record Span(long from, long to, long by) {
+        void forEach(IntConsumer visit) {
+            for (long i = from; by > 0 ? i < to : i > to; i += by) {
+                visit.accept((int) i);
+            }
+        }
+    }
+
+    private static Span span(int length, Object start, Object stop, Object step) {
         long by = step instanceof None ? 1 : Values.index(step, "a slice step");
         if (by == 0) {
             throw new TemplateFault("a slice step is zero");
@@ -245,9 +253,7 @@ final class Arithmetic {
         long highest = by > 0 ? length : length - 1;
         long from = bound(start, by > 0 ? lowest : highest, length, lowest, highest);
         long to = bound(stop, by > 0 ? highest : lowest, length, lowest, highest);
-        for (long i = from; by > 0 ? i < to : i > to; i += Math.clamp(by, -length - 1L, length + 1L)) {
-            visit.accept((int) i);
-        }
+        return new Span(from, to, Math.clamp(by, -length - 1L, length + 1L));
     }
 
     private static long bound(Object bound, long otherwise, int length, long lowest, long highest) {
@@ -255,6 +261,6 @@ final class Arithmetic {
             return otherwise;
         }
         long index = Values.index(bound, "a slice bound");
-        return Math.clamp(index < 0 && index >= -Long.MAX_VALUE + length ? index + length : index, lowest, highest);
+        return Math.clamp(index < 0 ? index + length : index, lowest, highest);
     }
 }

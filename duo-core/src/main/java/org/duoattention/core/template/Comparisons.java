@@ -161,6 +161,9 @@ final class Comparisons {
                         + Values.typeName(value));
             }
             case Map<?, ?> map -> {
+                if (value instanceof List || value instanceof Map) {
+                    throw new TemplateFault("a value of type " + Values.typeName(value) + " cannot be a key");
+                }
                 return map.containsKey(Values.key(value));
             }
             default -> {

@@ -54,7 +54,12 @@ final class Filters {
                         text(bound.require("new")),
                         count instanceof None ? -1 : Values.index(count, "the count of replace"));
             }
-            case "indent" -> indent(text(value), arguments);
+            case "indent" -> {
+                if (!(value instanceof String s)) {
+                    throw new TemplateFault("indent needs a string, not " + Values.typeName(value));
+                }
+                yield indent(s, arguments);
+            }
             case "tojson" -> json(value, arguments);
             case "length", "count" -> {
                 arguments.bind(name);

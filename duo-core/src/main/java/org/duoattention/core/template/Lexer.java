@@ -21,7 +21,6 @@ final class Lexer {
     private static final Pattern COMMENT_END = Pattern.compile("\\+#\\}|-#\\}\\s*|#\\}\\n?", Pattern.UNICODE_CHARACTER_CLASS);
     private static final Pattern BLOCK_END = Pattern.compile("\\+%\\}|-%\\}\\s*|%\\}\\n?", Pattern.UNICODE_CHARACTER_CLASS);
     private static final Pattern VARIABLE_END = Pattern.compile("-\\}\\}\\s*|\\}\\}", Pattern.UNICODE_CHARACTER_CLASS);
-    private static final Pattern SPACE = Pattern.compile("\\s+", Pattern.UNICODE_CHARACTER_CLASS);
     private static final Pattern FLOAT = Pattern.compile(
             "(?:\\d+_)*\\d+(?:(?:\\.(?:\\d+_)*\\d+)?[eE][+\\-]?(?:\\d+_)*\\d+|\\.(?:\\d+_)*\\d+)");
     private static final Pattern INTEGER =
@@ -146,19 +145,19 @@ final class Lexer {
         char c = source.charAt(position);
         if (c == '\'' || c == '"') {
             string();
-        } else if (matches(SPACE) > 0) {
-            position += matches(SPACE);
-        } else if (matches(FLOAT) > 0 && (position == 0 || source.charAt(position - 1) != '.')) {
-            take(Token.Kind.FLOAT, matches(FLOAT));
-        } else if (matches(INTEGER) > 0) {
-            take(Token.Kind.INTEGER, matches(INTEGER));
-        } else if (matches(NAME) > 0) {
-            take(Token.Kind.NAME, matches(NAME));
-        } else if (matches(OPERATOR) > 0) {
-            balance(open, c);
-            take(Token.Kind.OPERATOR, matches(OPERATOR));
+        } else if (PythonText.isSpace(c)) {
+            position++;
+        } else if (c >= '0' && c <= '9') {
+            int length = source.charAt(position - 1) == '.' ? 0 : matches(FLOAT);
+            take(length > 0 ? Token.Kind.FLOAT : Token.Kind.INTEGER, length > 0 ? length : matches(INTEGER));
         } else {
-            throw fault("unexpected character '" + c + "'");
+            int length = matches(OPERATOR);
+            if (length > 0) {
+                balance(open, c);
+                take(Token.Kind.OPERATOR, length);
+            } else {
+                take(Token.Kind.NAME, matches(NAME));
+            }
         }
     }
 
@@ -195,6 +194,9 @@ final class Lexer {
     }
 
     private void take(Token.Kind kind, int length) {
+        if (length == 0) {
+            throw fault("unexpected character '" + source.charAt(position) + "'");
+        }
         add(kind, source.substring(position, position + length));
         position += length;
     }

@@ -131,18 +131,19 @@ final class Renderer {
             items = new Filtering(items, loop.target(), loop.filter(), scope, loop.line());
         }
         LoopState state = new LoopState(items, evaluator.comparisons);
-        if (!state.hasNext()) {
-            return run(loop.otherwise(), new Scope(scope), out);
-        }
+        boolean finishedRound = false;
         while (state.hasNext()) {
             Scope round = new Scope(scope);
             assign(loop.target(), state.next(), round, loop.line());
             round.set("loop", state);
-            if (run(loop.body(), round, out) == Flow.BREAK) {
+            Flow flow = run(loop.body(), round, out);
+            finishedRound |= flow == Flow.NEXT;
+            if (flow == Flow.BREAK) {
                 break;
             }
         }
-        return Flow.NEXT;
+        // Jinja takes a loop as empty when no round has come to the end of the body.
+        return finishedRound ? Flow.NEXT : run(loop.otherwise(), new Scope(scope), out);
     }
 
     private void assign(Stmt.Target target, Object value, Scope scope, int line) {

@@ -251,7 +251,7 @@ final class StatementParser {
         List<Stmt.Target> targets = new ArrayList<>();
         boolean isTuple = false;
         do {
-            if (!targets.isEmpty() && (cursor.current().isName("in") || cursor.current().isOperator("="))) {
+            if (!targets.isEmpty() && cursor.current().isOperator(")")) {
                 break;
             }
             targets.add(oneTarget());
@@ -271,7 +271,7 @@ final class StatementParser {
             return target;
         }
         String name = cursor.expectAnyName();
-        if (Set.of("true", "True", "false", "False", "none", "None").contains(name)) {
+        if (Set.of("in", "true", "True", "false", "False", "none", "None").contains(name)) {
             throw cursor.fault("cannot assign to '" + name + "'");
         }
         return new Stmt.Target.Variable(name);

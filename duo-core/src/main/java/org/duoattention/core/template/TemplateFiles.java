@@ -9,10 +9,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.json.JsonFile;
 import org.duoattention.core.tokenizer.SpecialTokens;
-import tools.jackson.core.JacksonException;
-import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
+import org.jspecify.annotations.Nullable;
 
 /** Finds the chat templates of a checkpoint directory. */
 final class TemplateFiles {
@@ -69,27 +68,20 @@ final class TemplateFiles {
     }
 
     private static void fromJson(Path file, Map<String, String> sources) {
-        JsonNode template;
-        try {
-            template = JsonMapper.shared().readTree(file).path("chat_template");
-        } catch (JacksonException e) {
-            throw new DuoException(
-                    file + " cannot be read as JSON (" + e.getOriginalMessage() + "); take the file from the checkpoint"
-                            + " again.",
-                    e);
-        }
-        if (template.isString()) {
-            sources.put(ChatTemplate.DEFAULT, template.stringValue());
-        } else if (template.isArray()) {
-            for (JsonNode entry : template) {
-                JsonNode name = entry.path("name");
-                JsonNode source = entry.path("template");
-                if (!name.isString() || !source.isString()) {
+        @Nullable Object template = JsonFile.read(file).toMap().get("chat_template");
+        if (template instanceof String source) {
+            sources.put(ChatTemplate.DEFAULT, source);
+        } else if (template instanceof List<?> named) {
+            for (Object entry : named) {
+                if (entry instanceof Map<?, ?> object
+                        && object.get("name") instanceof String name
+                        && object.get("template") instanceof String source) {
+                    sources.put(name, source);
+                } else {
                     throw malformed(file);
                 }
-                sources.put(name.stringValue(), source.stringValue());
             }
-        } else if (!template.isMissingNode() && !template.isNull()) {
+        } else if (template != null) {
             throw malformed(file);
         }
     }

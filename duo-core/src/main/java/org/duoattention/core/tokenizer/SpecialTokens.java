@@ -7,9 +7,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import org.duoattention.core.DuoException;
-import tools.jackson.core.JacksonException;
-import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
+import org.duoattention.core.json.JsonFile;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The special tokens of a checkpoint.
@@ -50,24 +49,24 @@ public record SpecialTokens(Map<String, String> named, Map<String, Integer> ids)
         for (String file : new String[] {"tokenizer_config.json", "special_tokens_map.json"}) {
             Path path = directory.resolve(file);
             if (Files.isRegularFile(path)) {
-                JsonNode root = read(path);
-                for (Map.Entry<String, JsonNode> field : root.properties()) {
-                    if (field.getKey().endsWith("_token")) {
-                        textOf(field.getValue()).ifPresent(text -> named.putIfAbsent(field.getKey(), text));
+                Map<String, @Nullable Object> root = JsonFile.read(path).toMap();
+                root.forEach((key, value) -> {
+                    if (key.endsWith("_token")) {
+                        textOf(value).ifPresent(text -> named.putIfAbsent(key, text));
                     }
-                }
-                for (Map.Entry<String, JsonNode> field :
-                        root.path("added_tokens_decoder").properties()) {
-                    textOf(field.getValue()).ifPresent(text -> ids.putIfAbsent(text, id(path, field.getKey())));
+                });
+                if (root.get("added_tokens_decoder") instanceof Map<?, ?> added) {
+                    added.forEach((key, value) ->
+                            textOf(value).ifPresent(text -> ids.putIfAbsent(text, id(path, String.valueOf(key)))));
                 }
             }
         }
         return new SpecialTokens(named, ids);
     }
 
-    private static Optional<String> textOf(JsonNode node) {
-        JsonNode content = node.isObject() ? node.path("content") : node;
-        return content.isString() ? Optional.of(content.stringValue()) : Optional.empty();
+    private static Optional<String> textOf(@Nullable Object token) {
+        Object content = token instanceof Map<?, ?> object ? object.get("content") : token;
+        return content instanceof String text ? Optional.of(text) : Optional.empty();
     }
 
     private static int id(Path path, String key) {
@@ -80,20 +79,5 @@ public record SpecialTokens(Map<String, String> named, Map<String, Integer> ids)
             // told below, as for a negative number
         }
         throw new DuoException(path + ": added_tokens_decoder has the key \"" + key + "\"; expected a token id.");
-    }
-
-    private static JsonNode read(Path path) {
-        try {
-            JsonNode root = JsonMapper.shared().readTree(path);
-            if (root.isObject()) {
-                return root;
-            }
-            throw new DuoException(path + " is not a JSON object; take the file from the checkpoint again.");
-        } catch (JacksonException e) {
-            throw new DuoException(
-                    path + " cannot be read as JSON (" + JsonErrors.sentence(e) + "); take the file from the checkpoint"
-                            + " again.",
-                    e);
-        }
     }
 }

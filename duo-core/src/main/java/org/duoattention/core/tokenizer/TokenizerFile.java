@@ -5,6 +5,7 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.json.JsonProblems;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
@@ -31,7 +32,7 @@ final class TokenizerFile {
         try (JsonParser parser = JsonMapper.shared().createParser(json)) {
             file.readRoot(parser);
         } catch (JacksonException e) {
-            throw file.malformed("it is not JSON: " + JsonErrors.sentence(e));
+            throw file.malformed("it is not JSON at " + JsonProblems.where(e));
         }
         if (file.maxId < 0) {
             throw file.malformed("it has no vocabulary (model.vocab)");

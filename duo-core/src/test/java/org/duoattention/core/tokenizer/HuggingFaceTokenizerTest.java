@@ -211,9 +211,9 @@ class HuggingFaceTokenizerTest {
         Files.writeString(directory.resolve("tokenizer_config.json"), "{\"bos_token\": ");
         assertThatThrownBy(() -> SpecialTokens.load(directory))
                 .isInstanceOf(DuoException.class)
-                .hasMessageContaining("tokenizer_config.json cannot be read as JSON");
+                .hasMessageContaining("tokenizer_config.json: not valid JSON");
         Files.writeString(directory.resolve("tokenizer_config.json"), "[1]");
-        assertThatThrownBy(() -> SpecialTokens.load(directory)).hasMessageContaining("is not a JSON object");
+        assertThatThrownBy(() -> SpecialTokens.load(directory)).hasMessageContaining("holds no JSON object");
         Files.writeString(
                 directory.resolve("tokenizer_config.json"), "{\"added_tokens_decoder\": {\"x\": {\"content\": \"a\"}}}");
         assertThatThrownBy(() -> SpecialTokens.load(directory)).hasMessageContaining("expected a token id");
