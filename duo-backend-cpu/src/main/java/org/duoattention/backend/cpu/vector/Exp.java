@@ -9,9 +9,10 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
 /**
- * The exponential in vectors. {@code x = n ln 2 + r} with {@code |r| <= ln(2) / 2}; {@code e^r} is the polynomial of degree 7 of
- * Cephes {@code expf} (S. Moshier, netlib.org/cephes), {@code n} is added to the exponent. Within 1.5 ulp of the true value on {@code
- * [FLUSH, LIMIT]} (tested over every 97th float). {@link jdk.incubator.vector.VectorOperators#EXP} calls a library where one is bundled and a scalar loop elsewhere.
+ * The exponential in vectors. {@code x = n ln 2 + r} with {@code |r| <= ln(2) / 2}; {@code e^r} is the polynomial of degree
+ * 7 of Cephes {@code expf} (S. Moshier, netlib.org/cephes), {@code n} is added to the exponent. Within 1 ulp of the true
+ * value where it was tested, on {@code [FLUSH, 0]}. {@link jdk.incubator.vector.VectorOperators#EXP} is a call of a
+ * library on some platforms and a loop over lanes on others.
  *
  * <p>Below {@link #FLUSH} the result is zero. Relative to a softmax's largest term of 1 that is {@code 2^-115}, which no
  * float sum of fewer than 2^90 terms can see. NaN stays NaN.

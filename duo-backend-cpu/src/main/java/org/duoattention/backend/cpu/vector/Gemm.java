@@ -12,12 +12,13 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The linear layer for many tokens: a matrix product blocked for the caches (after Goto and van de Geijn, "Anatomy of
- * High-Performance Matrix Multiplication", ACM TOMS 34(3), 2008), with <i>lanes along the tokens</i>. So weights, which are row-major and may be half-width, are
- * only widened and never transposed; the activations are transposed once per call, and the results once.
+ * High-Performance Matrix Multiplication", ACM TOMS 34(3), 2008), with <i>lanes along the tokens</i>. So weights, which are
+ * row-major and may be half as wide, are widened and never transposed; activations are transposed once per input, and
+ * results once.
  *
  * <ul>
- *   <li>activations: panels {@code [in][PANEL tokens]}, packed for the whole call; a slice {@link #DEPTH} deep stays in the first-level cache,
- *   <li>weights: a block of {@link #BLOCK_ROWS} rows by {@link #DEPTH} columns, widened into scratch that stays in the second-level cache,
+ *   <li>activations: panels {@code [in][PANEL tokens]}; a slice {@link #DEPTH} deep stays in the first-level cache,
+ *   <li>weights: {@link #BLOCK_ROWS} rows by {@link #DEPTH} columns, widened into scratch in the second-level cache,
  *   <li>sums: {@code [panel][row][PANEL]}, in the second-level cache, stored transposed when the whole depth is done.
  * </ul>
  */
@@ -67,6 +68,7 @@ final class Gemm {
         int bytes = weight.dtype().bytes();
         for (long row = from; row < to; row += BLOCK_ROWS) {
             int rows = (int) Math.min(BLOCK_ROWS, to - row);
+            Arrays.fill(scratch, c, b, 0f);
             for (int k = 0; k < in; k += DEPTH) {
                 int depth = Math.min(DEPTH, in - k);
                 for (int r = 0; r < rows; r++) {
@@ -76,7 +78,7 @@ final class Gemm {
                 for (int p = 0; p < panels; p++) {
                     int xo = (p * in + k) * PANEL;
                     int co = c + p * rows * PANEL;
-                    MicroKernel.rows(rows, scratch, 0, DEPTH, packed, xo, scratch, co, PANEL, depth, k > 0);
+                    MicroKernel.rows(rows, scratch, 0, DEPTH, packed, xo, PANEL, scratch, co, PANEL, depth);
                 }
             }
             if (bias == null) {

@@ -12,9 +12,10 @@ import org.duoattention.backend.cpu.kernel.KvLayout;
 import org.duoattention.backend.cpu.kernel.Matrix;
 
 /**
- * Keys in panels of {@link Simd#PANEL} slots, {@code [panel][headDim][PANEL]}: lanes are slots, so products of queries and keys
- * need no sums across lanes. Values as rows, {@code [slot][headDim]}: lanes are dimensions. Both are streams of ascending
- * addresses when read in order of slots, and both are what {@link MicroKernel} wants once widened. The number of slots is rounded up to whole panels.
+ * Keys in panels of {@link Simd#PANEL} slots, {@code [panel][headDim][PANEL]}: lanes are slots, so products of queries and
+ * keys need no sums across lanes. Values as rows, {@code [slot][headDim]}: lanes are dimensions. Both are streams of
+ * ascending addresses when read in order of slots, and both are what {@link MicroKernel} wants. The number of slots is
+ * rounded up to whole panels.
  *
  * <p>Neighbouring slots share cache lines of keys, but every element is stored by itself, so threads may store
  * different slots.
