@@ -82,7 +82,12 @@ public final class DuoCommand {
                 return ExitCode.USER_ERROR;
             }
             int code = commandLine.execute(args);
-            console.flush();
+            if (code == ExitCode.OK) {
+                console.flush();
+            } else {
+                // What went wrong has been said.
+                console.out().flush();
+            }
             return code;
         } catch (DuoException | OutOfMemoryError | LinkageError e) {
             return Failures.report(e, console.err(), top.stackTrace);

@@ -75,7 +75,7 @@ final class NeedleCommand implements Callable<Integer> {
     @Option(
             names = "--samples",
             paramLabel = "N",
-            defaultValue = "4",
+            defaultValue = "3",
             description = "Prompts per context and depth (default: ${DEFAULT-VALUE}).")
     private int samples;
 
@@ -257,7 +257,9 @@ final class NeedleCommand implements Callable<Integer> {
         for (String policy : policies) {
             Outputs.write(out.resolve("needle-" + policy + ".png"), report.heatMap(policy), "--out");
         }
-        results.err().println("heat maps: " + out.resolve("needle-*.png"));
+        if (!quiet) {
+            results.err().println("heat maps: " + out.resolve("needle-*.png"));
+        }
         json.write(report.json(), console);
     }
 }

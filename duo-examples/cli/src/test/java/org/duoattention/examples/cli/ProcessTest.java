@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.io.BufferedReader;
+import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -15,6 +16,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.jar.JarEntry;
 import java.util.jar.JarOutputStream;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import javax.tools.ToolProvider;
 import org.duoattention.identify.text.HaystackText;
@@ -25,8 +27,12 @@ import org.junit.jupiter.api.io.TempDir;
 /** The command line as a process of its own: exit codes, Ctrl-C, and jars put on the path. */
 @Timeout(value = 5, unit = TimeUnit.MINUTES)
 class ProcessTest {
-    private static final String CLASS_PATH =
-            System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    /** That of the tests, without the example plugin, which other tests look at. */
+    private static final String CLASS_PATH = Arrays.stream(
+                    System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))
+                            .split(File.pathSeparator))
+            .filter(entry -> !entry.contains("policy-plugin"))
+            .collect(Collectors.joining(File.pathSeparator));
 
     @TempDir
     Path directory;
@@ -97,7 +103,7 @@ class ProcessTest {
     @Test
     void aPolicyInAJarOnThePathIsPickedUp() throws Exception {
         Path jar = pluginJar();
-        String path = CLASS_PATH + java.io.File.pathSeparator + jar;
+        String path = CLASS_PATH + File.pathSeparator + jar;
         Process backends = start(path, "backends");
         assertThat(new String(backends.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
                 .contains("pyramid [pyramid.jar]");
@@ -174,7 +180,7 @@ class ProcessTest {
                 "org.duoattention.examples.cli.DuoCommand"));
         command.addAll(Arrays.asList(args));
         return new ProcessBuilder(command)
-                .redirectInput(ProcessBuilder.Redirect.from(new java.io.File("/dev/null")))
+                .redirectInput(ProcessBuilder.Redirect.from(new File("/dev/null")))
                 .start();
     }
 }
