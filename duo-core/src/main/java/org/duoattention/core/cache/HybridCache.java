@@ -112,8 +112,12 @@ public final class HybridCache implements AutoCloseable {
             case Retention.TopScored scored ->
                 compact(stream, slab, scored.budget(), slots -> TopScoredSelection.keep(slots, scored));
             case Retention.Custom custom ->
-                compact(stream, slab, custom.budget(), slots -> checked(
-                        custom.selector().keep(slots, custom.budget()), slots.size(), custom.budget()));
+                compact(
+                        stream,
+                        slab,
+                        custom.budget(),
+                        slots ->
+                                checked(custom.selector().keep(slots, custom.budget()), slots.size(), custom.budget()));
         }
     }
 

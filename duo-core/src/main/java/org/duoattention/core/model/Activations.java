@@ -54,8 +54,15 @@ public final class Activations implements AutoCloseable {
     public static long bytes(Device device, ModelShape shape, int maxChunk) {
         long bytes = device.bytes(TensorSpec.of(DType.F32, 1, shape.vocabSize()));
         for (int width : new int[] {
-            shape.hiddenSize(), shape.hiddenSize(), shape.queryWidth(), shape.kvWidth(), shape.kvWidth(),
-            shape.queryWidth(), shape.hiddenSize(), shape.intermediateSize(), shape.intermediateSize()
+            shape.hiddenSize(),
+            shape.hiddenSize(),
+            shape.queryWidth(),
+            shape.kvWidth(),
+            shape.kvWidth(),
+            shape.queryWidth(),
+            shape.hiddenSize(),
+            shape.intermediateSize(),
+            shape.intermediateSize()
         }) {
             bytes = Math.addExact(bytes, device.bytes(TensorSpec.of(DType.F32, maxChunk, width)));
         }

@@ -42,8 +42,7 @@ public final class Decoder {
      */
     public void feed(ComputeStream stream, int[] ids, HybridCache cache, PrefillMode mode) {
         if (ids.length == 0 || ids.length > scratch.maxChunk()) {
-            throw new IllegalArgumentException(
-                    "a chunk has 1 to " + scratch.maxChunk() + " tokens, not " + ids.length);
+            throw new IllegalArgumentException("a chunk has 1 to " + scratch.maxChunk() + " tokens, not " + ids.length);
         }
         ModelShape shape = config.shape();
         int n = ids.length;
@@ -67,7 +66,8 @@ public final class Decoder {
             } else {
                 stream.addRmsNorm(residual, delta, layer.inputNorm(), epsilon, normed);
             }
-            stream.linears(normed, List.of(layer.q().to(q), layer.k().to(k), layer.v().to(v)));
+            stream.linears(
+                    normed, List.of(layer.q().to(q), layer.k().to(k), layer.v().to(v)));
             layer.qNorm().ifPresent(norm -> stream.rmsNorm(q, norm, epsilon, q));
             layer.kNorm().ifPresent(norm -> stream.rmsNorm(k, norm, epsilon, k));
             stream.rope(q, shape.headDim(), rotation, position);
@@ -75,7 +75,9 @@ public final class Decoder {
             cache.attend(stream, i, q, k, v, scale, mode, attention);
             stream.linear(attention, layer.o().to(delta));
             stream.addRmsNorm(residual, delta, layer.postAttentionNorm(), epsilon, normed);
-            stream.linears(normed, List.<Projection>of(layer.gate().to(gate), layer.up().to(up)));
+            stream.linears(
+                    normed,
+                    List.<Projection>of(layer.gate().to(gate), layer.up().to(up)));
             stream.swiGlu(gate, up, gate);
             stream.linear(gate, layer.down().to(delta));
         }

@@ -89,8 +89,12 @@ public final class DecoderWeights implements AutoCloseable {
                 linear(attention + "q_proj", shape.queryWidth(), hidden, qkvBias),
                 linear(attention + "k_proj", shape.kvWidth(), hidden, qkvBias),
                 linear(attention + "v_proj", shape.kvWidth(), hidden, qkvBias),
-                config.queryKeyNorm() ? Optional.of(adopt(attention + "q_norm.weight", shape.headDim())) : Optional.empty(),
-                config.queryKeyNorm() ? Optional.of(adopt(attention + "k_norm.weight", shape.headDim())) : Optional.empty(),
+                config.queryKeyNorm()
+                        ? Optional.of(adopt(attention + "q_norm.weight", shape.headDim()))
+                        : Optional.empty(),
+                config.queryKeyNorm()
+                        ? Optional.of(adopt(attention + "k_norm.weight", shape.headDim()))
+                        : Optional.empty(),
                 linear(attention + "o_proj", hidden, shape.queryWidth(), config.outputBias()),
                 adopt(prefix + "post_attention_layernorm.weight", hidden),
                 linear(mlp + "gate_proj", ffn, hidden, config.mlpBias()),

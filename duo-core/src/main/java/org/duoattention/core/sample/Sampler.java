@@ -28,9 +28,11 @@ public final class Sampler {
             scores[i] = logits[i];
         }
         if (sampling.repetitionPenalty() != 1) {
-            seen.stream().filter(id -> id < scores.length).forEach(id -> scores[id] = scores[id] > 0
-                    ? scores[id] / sampling.repetitionPenalty()
-                    : scores[id] * sampling.repetitionPenalty());
+            seen.stream()
+                    .filter(id -> id < scores.length)
+                    .forEach(id -> scores[id] = scores[id] > 0
+                            ? scores[id] / sampling.repetitionPenalty()
+                            : scores[id] * sampling.repetitionPenalty());
         }
         return sampling.temperature() == 0 ? argmax(scores) : draw(scores);
     }
@@ -49,9 +51,8 @@ public final class Sampler {
         double max = scores[argmax(scores)];
         Integer[] order = new Integer[scores.length];
         Arrays.setAll(order, i -> i);
-        Arrays.sort(order, (a, b) -> scores[a] == scores[b]
-                ? Integer.compare(a, b)
-                : Double.compare(scores[b], scores[a]));
+        Arrays.sort(
+                order, (a, b) -> scores[a] == scores[b] ? Integer.compare(a, b) : Double.compare(scores[b], scores[a]));
         int kept = sampling.topK() == 0 ? order.length : Math.min(sampling.topK(), order.length);
         double[] weights = new double[kept];
         double total = 0;

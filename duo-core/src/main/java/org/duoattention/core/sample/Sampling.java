@@ -15,8 +15,7 @@ import org.duoattention.core.DuoException;
  *     1909.05858); 1 changes nothing
  * @param seed equal seeds give equal tokens
  */
-public record Sampling(
-        double temperature, int topK, double topP, double minP, double repetitionPenalty, long seed) {
+public record Sampling(double temperature, int topK, double topP, double minP, double repetitionPenalty, long seed) {
     private static final Sampling GREEDY = new Sampling(0, 0, 1, 0, 1, 0);
 
     /** Checks the ranges. */

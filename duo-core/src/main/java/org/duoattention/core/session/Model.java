@@ -193,12 +193,11 @@ public final class Model implements AutoCloseable {
                         + device.backendId() + " does not offer; choose another policy or backend");
             }
         }
-        Requirements full =
-                new Requirements(name(), shape(), requirements.weightTypes(), kv, Set.copyOf(needed));
+        Requirements full = new Requirements(name(), shape(), requirements.weightTypes(), kv, Set.copyOf(needed));
         Probe probe = duo.backends().probe(device.backendId(), full);
         if (probe instanceof Probe.Unusable unusable) {
-            throw new DuoException("Backend " + device.backendId() + " cannot run " + name() + " with kv "
-                    + kv.label() + ": " + String.join("; ", unusable.reasons()));
+            throw new DuoException("Backend " + device.backendId() + " cannot run " + name() + " with kv " + kv.label()
+                    + ": " + String.join("; ", unusable.reasons()));
         }
     }
 

@@ -77,11 +77,22 @@ public final class ModelBuilder {
             if (withTokenizer && HuggingFaceTokenizer.isPresent(directory)) {
                 tokenizer = Optional.of(closer.add(HuggingFaceTokenizer.load(directory)));
             }
-            RopeFrequencies rope = new RopeFrequencies(config.rope(), config.shape().headDim(), ropePrecision);
+            RopeFrequencies rope =
+                    new RopeFrequencies(config.rope(), config.shape().headDim(), ropePrecision);
             Device device = closer.add(duo.backends().open(requirements, backend, backendOptions));
             DecoderWeights weights = closer.add(new DecoderWeights(device, checkpoint, config));
             return new Model(
-                    duo, directory, config, rope, generation, checkpoint, tokenizer, device, weights, requirements, closer);
+                    duo,
+                    directory,
+                    config,
+                    rope,
+                    generation,
+                    checkpoint,
+                    tokenizer,
+                    device,
+                    weights,
+                    requirements,
+                    closer);
         } catch (RuntimeException | Error e) {
             closer.close();
             throw e;

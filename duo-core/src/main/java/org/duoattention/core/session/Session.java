@@ -160,8 +160,9 @@ public final class Session implements AutoCloseable {
             throw new DuoException("Nothing was fed yet; prefill a prompt first");
         }
         if (logits == null && pending() == 0) {
-            throw new DuoException("The logits of the last token are not there, because tokens were taken back or a prefill"
-                    + " was cancelled; prefill at least one token first");
+            throw new DuoException(
+                    "The logits of the last token are not there, because tokens were taken back or a prefill"
+                            + " was cancelled; prefill at least one token first");
         }
     }
 
@@ -325,7 +326,8 @@ public final class Session implements AutoCloseable {
                 throw new IllegalStateException("the session is closed");
             }
             if (broken) {
-                throw new IllegalStateException("an earlier step failed half-way; close the session and open a new one");
+                throw new IllegalStateException(
+                        "an earlier step failed half-way; close the session and open a new one");
             }
             return body.get();
         } finally {

@@ -216,14 +216,14 @@ public final class SessionBuilder {
         }
         positive("recent", recentTokens);
         if (provider.inputs().contains(PlanInput.WINDOW) && (long) sinkTokens + recentTokens > context) {
-            throw new DuoException("sink " + sinkTokens + " + recent " + recentTokens + " is larger than the context of "
-                    + context + " tokens; make them smaller, or use policy full");
+            throw new DuoException("sink " + sinkTokens + " + recent " + recentTokens
+                    + " is larger than the context of " + context + " tokens; make them smaller, or use policy full");
         }
     }
 
     private void requireBackend(CachePlan plan) {
-        boolean scores = plan.slabs().stream()
-                .anyMatch(slab -> slab.retention().scores().isPresent());
+        boolean scores =
+                plan.slabs().stream().anyMatch(slab -> slab.retention().scores().isPresent());
         boolean windows = plan.slabs().stream().anyMatch(slab -> slab.retention() instanceof Retention.SinkAndRecent);
         Set<Capability> needed = EnumSet.noneOf(Capability.class);
         if (scores) {

@@ -36,8 +36,8 @@ public final class Backends {
 
     /** Backends found by {@link ServiceLoader} with the context class loader. */
     public static Backends load() {
-        return new Backends(ProviderRegistry.load(
-                "backend", ServiceLoader.load(AttentionBackend.class), AttentionBackend::id));
+        return new Backends(
+                ProviderRegistry.load("backend", ServiceLoader.load(AttentionBackend.class), AttentionBackend::id));
     }
 
     /** Asks every backend. */
@@ -107,9 +107,10 @@ public final class Backends {
             throw new DuoException(nothingUsable(requirements, reports));
         }
         if (usable.size() > 1) {
-            throw new DuoException("Backends " + usable.get(0).id() + " [" + usable.get(0).origin() + "] and "
-                    + usable.get(1).id() + " [" + usable.get(1).origin() + "] both claim priority " + best
-                    + "; choose one by its id");
+            throw new DuoException(
+                    "Backends " + usable.get(0).id() + " [" + usable.get(0).origin() + "] and "
+                            + usable.get(1).id() + " [" + usable.get(1).origin() + "] both claim priority " + best
+                            + "; choose one by its id");
         }
         return registry.require(usable.get(0).id());
     }
@@ -135,13 +136,16 @@ public final class Backends {
 
     private String nothingUsable(Requirements requirements, List<Report> reports) {
         StringBuilder text = new StringBuilder("No attention backend can run " + label(requirements) + ":");
-        int width = reports.stream().mapToInt(report -> report.id().length()).max().orElse(0);
+        int width =
+                reports.stream().mapToInt(report -> report.id().length()).max().orElse(0);
         for (Report report : reports) {
             if (report.probe() instanceof Probe.Unusable unusable) {
                 text.append("\n  ")
                         .append(report.id())
                         .append(" ".repeat(width - report.id().length()))
-                        .append(" [").append(report.origin()).append("]: ")
+                        .append(" [")
+                        .append(report.origin())
+                        .append("]: ")
                         .append(String.join("; ", unusable.reasons()));
             }
         }

@@ -92,7 +92,9 @@ public final class ProviderRegistry<T> {
     }
 
     private static String firstLine(Throwable cause) {
-        String message = cause.getMessage() == null ? "" : ": " + cause.getMessage().lines().findFirst().orElse("");
+        String message = cause.getMessage() == null
+                ? ""
+                : ": " + cause.getMessage().lines().findFirst().orElse("");
         return cause.getClass().getSimpleName() + message;
     }
 
@@ -129,7 +131,9 @@ public final class ProviderRegistry<T> {
 
     /** All providers, by name. */
     public List<Provider<T>> all() {
-        return providers.values().stream().sorted(Comparator.comparing(Provider::name)).toList();
+        return providers.values().stream()
+                .sorted(Comparator.comparing(Provider::name))
+                .toList();
     }
 
     /** One line per provider that could not be loaded. */

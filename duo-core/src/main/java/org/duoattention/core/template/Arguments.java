@@ -15,8 +15,8 @@ record Arguments(List<Object> positional, Map<String, Object> named) {
      */
     Bound bind(String function, String... parameters) {
         if (positional.size() > parameters.length) {
-            throw new TemplateFault(function + "() takes at most " + parameters.length + " arguments, not "
-                    + positional.size());
+            throw new TemplateFault(
+                    function + "() takes at most " + parameters.length + " arguments, not " + positional.size());
         }
         Map<String, Object> bound = new LinkedHashMap<>();
         for (int i = 0; i < positional.size(); i++) {

@@ -9,8 +9,19 @@ final class Attributes {
     private static final Set<String> MAPPING_METHODS = Set.of("get", "items", "keys", "values", "copy");
     private static final Set<String> SEQUENCE_METHODS = Set.of("index", "count");
     private static final Set<String> NUMBER_ATTRIBUTES = Set.of(
-            "real", "imag", "numerator", "denominator", "conjugate", "bit_length", "bit_count", "to_bytes", "from_bytes",
-            "as_integer_ratio", "is_integer", "hex", "fromhex");
+            "real",
+            "imag",
+            "numerator",
+            "denominator",
+            "conjugate",
+            "bit_length",
+            "bit_count",
+            "to_bytes",
+            "from_bytes",
+            "as_integer_ratio",
+            "is_integer",
+            "hex",
+            "fromhex");
     /** Methods that change their object, which the sandbox of transformers refuses when they are called. */
     private static final Set<String> CHANGES_MAPPING =
             Set.of("clear", "pop", "popitem", "setdefault", "update", "fromkeys");
@@ -41,17 +52,15 @@ final class Attributes {
     /** {@code target[key]}: a key or index first, then a method or attribute of that name. */
     Object item(Object target, Object key) {
         Values.requireDefined(target);
-        Object found =
-                switch (target) {
-                    case Map<?, ?> map ->
-                        Values.map(map).getOrDefault(Values.key(key), Undefined.attribute(target, key));
-                    case List<?> list -> element(list, target, key);
-                    case Tuple tuple -> element(tuple.items(), target, key);
-                    case Range range -> element(range.items(), target, key);
-                    case String s -> character(s, key);
-                    case Marked marked -> throw TemplateFault.unsupported("indexing a value of type Markup");
-                    default -> Undefined.attribute(target, key);
-                };
+        Object found = switch (target) {
+            case Map<?, ?> map -> Values.map(map).getOrDefault(Values.key(key), Undefined.attribute(target, key));
+            case List<?> list -> element(list, target, key);
+            case Tuple tuple -> element(tuple.items(), target, key);
+            case Range range -> element(range.items(), target, key);
+            case String s -> character(s, key);
+            case Marked marked -> throw TemplateFault.unsupported("indexing a value of type Markup");
+            default -> Undefined.attribute(target, key);
+        };
         return found instanceof Undefined && key instanceof String name ? member(target, name) : found;
     }
 
@@ -116,7 +125,8 @@ final class Attributes {
             case LoopState loop -> {
                 return loop.attribute(name);
             }
-            case Macro macro when name.equals("name") -> {
+            case Macro macro
+            when name.equals("name") -> {
                 return macro.name();
             }
             default -> {
@@ -133,8 +143,8 @@ final class Attributes {
     }
 
     private static Undefined refused(Object target, String name) {
-        return new Undefined("the method '" + name + "' would change a " + Values.typeName(target)
-                + ", which templates may not do");
+        return new Undefined(
+                "the method '" + name + "' would change a " + Values.typeName(target) + ", which templates may not do");
     }
 
     private static Object mapping(Map<?, ?> map, String name, Arguments arguments) {

@@ -112,7 +112,8 @@ public final class ChatTemplate {
         if (items instanceof List || items instanceof tools.jackson.databind.JsonNode) {
             return items;
         }
-        throw new DuoException("Messages and tools must be JSON arrays, not " + items.getClass().getName() + ".");
+        throw new DuoException("Messages and tools must be JSON arrays, not "
+                + items.getClass().getName() + ".");
     }
 
     private String name(boolean withTools) {
@@ -120,16 +121,16 @@ public final class ChatTemplate {
             return TOOL_USE;
         }
         if (!sources.containsKey(DEFAULT)) {
-            throw new DuoException(origin + " has the templates " + sources.keySet().stream().sorted().toList()
-                    + " but none named \"default\".");
+            throw new DuoException(origin + " has the templates "
+                    + sources.keySet().stream().sorted().toList() + " but none named \"default\".");
         }
         return DEFAULT;
     }
 
     private String run(String name, Scope scope, long characters) {
         List<Stmt> body = body(name);
-        Budget budget = new Budget(
-                BASE_UNITS + UNITS_PER_CHARACTER * characters, BASE_TEXT + TEXT_PER_CHARACTER * characters);
+        Budget budget =
+                new Budget(BASE_UNITS + UNITS_PER_CHARACTER * characters, BASE_TEXT + TEXT_PER_CHARACTER * characters);
         Evaluator evaluator = new Evaluator(budget, new Globals(clock));
         try {
             return new Renderer(evaluator).apart(body, scope);
@@ -149,8 +150,8 @@ public final class ChatTemplate {
         return parsed.computeIfAbsent(name, key -> {
             String source = sources.getOrDefault(key, "");
             if (source.length() > MAX_SOURCE) {
-                throw new DuoException(origin + " has " + source.length() + " characters; expected at most " + MAX_SOURCE
-                        + ".");
+                throw new DuoException(
+                        origin + " has " + source.length() + " characters; expected at most " + MAX_SOURCE + ".");
             }
             try {
                 return StatementParser.parse(source);

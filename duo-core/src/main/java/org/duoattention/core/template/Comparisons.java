@@ -32,8 +32,7 @@ final class Comparisons {
                 case List<?> list -> b instanceof List<?> other && equalItems(list, other);
                 case Tuple tuple -> b instanceof Tuple other && equalItems(tuple.items(), other.items());
                 case Map<?, ?> map -> b instanceof Map<?, ?> other && equalMaps(map, other);
-                case Range range ->
-                    b instanceof Range other && equalItems(Values.items(range), Values.items(other));
+                case Range range -> b instanceof Range other && equalItems(Values.items(range), Values.items(other));
                 case None none -> b instanceof None;
                 case Undefined undefined -> b instanceof Undefined;
                 default -> a == b;
@@ -85,8 +84,8 @@ final class Comparisons {
         if (a instanceof Tuple tuple && b instanceof Tuple other) {
             return compareItems(tuple.items(), other.items());
         }
-        throw new TemplateFault("values of type " + Values.typeName(a) + " and " + Values.typeName(b)
-                + " have no order");
+        throw new TemplateFault(
+                "values of type " + Values.typeName(a) + " and " + Values.typeName(b) + " have no order");
     }
 
     boolean isOrdered(String operator, Object a, Object b) {
@@ -157,8 +156,8 @@ final class Comparisons {
                     budget.text(text.length());
                     return text.contains(part);
                 }
-                throw new TemplateFault("'in' with a string on the right needs a string on the left, not "
-                        + Values.typeName(value));
+                throw new TemplateFault(
+                        "'in' with a string on the right needs a string on the left, not " + Values.typeName(value));
             }
             case Map<?, ?> map -> {
                 if (value instanceof List || value instanceof Map) {

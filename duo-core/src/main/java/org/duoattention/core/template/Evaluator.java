@@ -40,60 +40,59 @@ final class Evaluator {
     Object evaluate(Expr expression, Scope scope) {
         budget.step();
         budget.enter();
-        Object value =
-                switch (expression) {
-                    case Expr.Literal literal -> literal.value();
-                    case Expr.Name name -> name(name, scope);
-                    case Expr.ListOf list -> all(list.items(), scope);
-                    case Expr.TupleOf tuple -> new Tuple(all(tuple.items(), scope));
-                    case Expr.DictOf dict -> dict(dict, scope);
-                    case Expr.Attribute attribute -> {
-                        Object target = evaluate(attribute.target(), scope);
-                        line = attribute.line();
-                        yield attributes.attribute(target, attribute.name());
-                    }
-                    case Expr.Item item -> {
-                        Object target = evaluate(item.target(), scope);
-                        Object index = evaluate(item.index(), scope);
-                        line = item.line();
-                        yield attributes.item(target, index);
-                    }
-                    case Expr.Slice slice -> slice(slice, scope);
-                    case Expr.Call call -> call(call, scope, Map.of());
-                    case Expr.Filtered filtered -> {
-                        Object target = evaluate(filtered.target(), scope);
-                        yield filter(filtered.filter(), target, scope);
-                    }
-                    case Expr.Tested tested -> {
-                        Object target = evaluate(tested.target(), scope);
-                        Arguments arguments = arguments(tested.arguments(), scope);
-                        line = tested.line();
-                        yield tests.test(tested.test(), target, arguments) != tested.negated();
-                    }
-                    case Expr.Unary unary -> {
-                        Object operand = evaluate(unary.operand(), scope);
-                        line = unary.line();
-                        yield arithmetic.unary(unary.operator(), operand);
-                    }
-                    case Expr.Binary binary -> {
-                        Object left = evaluate(binary.left(), scope);
-                        Object right = evaluate(binary.right(), scope);
-                        line = binary.line();
-                        yield arithmetic.binary(binary.operator(), left, right);
-                    }
-                    case Expr.Not not -> !Values.truth(evaluate(not.operand(), scope));
-                    case Expr.And and -> {
-                        Object left = evaluate(and.left(), scope);
-                        yield Values.truth(left) ? evaluate(and.right(), scope) : left;
-                    }
-                    case Expr.Or or -> {
-                        Object left = evaluate(or.left(), scope);
-                        yield Values.truth(left) ? left : evaluate(or.right(), scope);
-                    }
-                    case Expr.Concat concat -> concat(concat, scope);
-                    case Expr.Compare compare -> compare(compare, scope);
-                    case Expr.Conditional conditional -> conditional(conditional, scope);
-                };
+        Object value = switch (expression) {
+            case Expr.Literal literal -> literal.value();
+            case Expr.Name name -> name(name, scope);
+            case Expr.ListOf list -> all(list.items(), scope);
+            case Expr.TupleOf tuple -> new Tuple(all(tuple.items(), scope));
+            case Expr.DictOf dict -> dict(dict, scope);
+            case Expr.Attribute attribute -> {
+                Object target = evaluate(attribute.target(), scope);
+                line = attribute.line();
+                yield attributes.attribute(target, attribute.name());
+            }
+            case Expr.Item item -> {
+                Object target = evaluate(item.target(), scope);
+                Object index = evaluate(item.index(), scope);
+                line = item.line();
+                yield attributes.item(target, index);
+            }
+            case Expr.Slice slice -> slice(slice, scope);
+            case Expr.Call call -> call(call, scope, Map.of());
+            case Expr.Filtered filtered -> {
+                Object target = evaluate(filtered.target(), scope);
+                yield filter(filtered.filter(), target, scope);
+            }
+            case Expr.Tested tested -> {
+                Object target = evaluate(tested.target(), scope);
+                Arguments arguments = arguments(tested.arguments(), scope);
+                line = tested.line();
+                yield tests.test(tested.test(), target, arguments) != tested.negated();
+            }
+            case Expr.Unary unary -> {
+                Object operand = evaluate(unary.operand(), scope);
+                line = unary.line();
+                yield arithmetic.unary(unary.operator(), operand);
+            }
+            case Expr.Binary binary -> {
+                Object left = evaluate(binary.left(), scope);
+                Object right = evaluate(binary.right(), scope);
+                line = binary.line();
+                yield arithmetic.binary(binary.operator(), left, right);
+            }
+            case Expr.Not not -> !Values.truth(evaluate(not.operand(), scope));
+            case Expr.And and -> {
+                Object left = evaluate(and.left(), scope);
+                yield Values.truth(left) ? evaluate(and.right(), scope) : left;
+            }
+            case Expr.Or or -> {
+                Object left = evaluate(or.left(), scope);
+                yield Values.truth(left) ? left : evaluate(or.right(), scope);
+            }
+            case Expr.Concat concat -> concat(concat, scope);
+            case Expr.Compare compare -> compare(compare, scope);
+            case Expr.Conditional conditional -> conditional(conditional, scope);
+        };
         budget.leave();
         return value;
     }
@@ -195,14 +194,13 @@ final class Evaluator {
         for (Expr.Comparison comparison : compare.rest()) {
             Object right = evaluate(comparison.operand(), scope);
             line = compare.line();
-            boolean holds =
-                    switch (comparison.operator()) {
-                        case "==" -> comparisons.equal(left, right);
-                        case "!=" -> !comparisons.equal(left, right);
-                        case "in" -> comparisons.contains(right, left);
-                        case "not in" -> !comparisons.contains(right, left);
-                        default -> comparisons.isOrdered(comparison.operator(), left, right);
-                    };
+            boolean holds = switch (comparison.operator()) {
+                case "==" -> comparisons.equal(left, right);
+                case "!=" -> !comparisons.equal(left, right);
+                case "in" -> comparisons.contains(right, left);
+                case "not in" -> !comparisons.contains(right, left);
+                default -> comparisons.isOrdered(comparison.operator(), left, right);
+            };
             if (!holds) {
                 return false;
             }

@@ -50,12 +50,16 @@ sealed interface Expr {
 
     record Comparison(String operator, Expr operand) {}
 
-    record Conditional(int line, Expr test, Expr then, @Nullable Expr otherwise) implements Expr {}
+    record Conditional(
+            int line, Expr test, Expr then, @Nullable Expr otherwise) implements Expr {}
 
     record FilterUse(int line, String name, CallArguments arguments) {}
 
     record CallArguments(
-            List<Expr> positional, List<Named> named, @Nullable Expr unpackedList, @Nullable Expr unpackedMap) {
+            List<Expr> positional,
+            List<Named> named,
+            @Nullable Expr unpackedList,
+            @Nullable Expr unpackedMap) {
         static final CallArguments NONE = new CallArguments(List.of(), List.of(), null, null);
     }
 

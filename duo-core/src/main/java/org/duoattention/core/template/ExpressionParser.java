@@ -38,7 +38,8 @@ final class ExpressionParser {
             isTuple = true;
         }
         if (items.isEmpty() && !inParentheses) {
-            throw cursor.fault("expected an expression, found " + cursor.current().describe());
+            throw cursor.fault(
+                    "expected an expression, found " + cursor.current().describe());
         }
         return isTuple || items.isEmpty() ? new Expr.TupleOf(items) : items.getFirst();
     }
@@ -220,7 +221,8 @@ final class ExpressionParser {
         } else if (cursor.current().isOperator("{")) {
             value = dict();
         } else {
-            throw cursor.fault("expected an expression, found " + cursor.current().describe());
+            throw cursor.fault(
+                    "expected an expression, found " + cursor.current().describe());
         }
         cursor.leave();
         return value;
@@ -420,7 +422,8 @@ final class ExpressionParser {
             } else if (named.isEmpty() && unpackedList == null && unpackedMap == null) {
                 positional.add(expression());
             } else {
-                throw cursor.fault("an argument is in the wrong place, found " + cursor.current().describe());
+                throw cursor.fault("an argument is in the wrong place, found "
+                        + cursor.current().describe());
             }
         }
         return new Expr.CallArguments(positional, named, unpackedList, unpackedMap);

@@ -2,7 +2,6 @@ package org.duoattention.core.template;
 
 import java.math.BigDecimal;
 import java.math.RoundingMode;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -33,9 +32,14 @@ final class Filters {
             throw TemplateFault.unsupported("the filter '" + name + "' on text marked as safe");
         }
         return switch (name) {
-            case "trim" -> strings.call(text(value), "strip", arguments.bind(name, "chars").has("chars")
-                    ? new Arguments(List.of(arguments.bind(name, "chars").require("chars")), Map.of())
-                    : Arguments.EMPTY);
+            case "trim" ->
+                strings.call(
+                        text(value),
+                        "strip",
+                        arguments.bind(name, "chars").has("chars")
+                                ? new Arguments(
+                                        List.of(arguments.bind(name, "chars").require("chars")), Map.of())
+                                : Arguments.EMPTY);
             case "upper", "lower", "capitalize" -> strings.call(text(value), name, arguments);
             case "title" -> {
                 arguments.bind(name);
@@ -67,8 +71,7 @@ final class Filters {
             }
             case "default", "d" -> {
                 Arguments.Bound bound = arguments.bind(name, "default_value", "boolean");
-                boolean absent = value instanceof Undefined
-                        || bound.isTrue("boolean", false) && !Values.truth(value);
+                boolean absent = value instanceof Undefined || bound.isTrue("boolean", false) && !Values.truth(value);
                 yield absent ? bound.get("default_value", "") : value;
             }
             case "int" -> toInteger(value, arguments);
@@ -114,7 +117,8 @@ final class Filters {
             return word;
         }
         int end = Character.charCount(word.codePointAt(0));
-        return word.substring(0, end).toUpperCase(Locale.ROOT) + word.substring(end).toLowerCase(Locale.ROOT);
+        return word.substring(0, end).toUpperCase(Locale.ROOT)
+                + word.substring(end).toLowerCase(Locale.ROOT);
     }
 
     private String indent(String s, Arguments arguments) {

@@ -49,9 +49,7 @@ final class Globals {
         if (step == 0) {
             throw new TemplateFault("the step of range() is zero");
         }
-        Range range = bound.has("stop")
-                ? new Range(first, bound.integer("stop", 0L), step)
-                : new Range(0, first, 1);
+        Range range = bound.has("stop") ? new Range(first, bound.integer("stop", 0L), step) : new Range(0, first, 1);
         try {
             if (range.size() <= MAX_RANGE) {
                 return range;

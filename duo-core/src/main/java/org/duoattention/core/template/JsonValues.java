@@ -55,8 +55,9 @@ final class JsonValues {
                 }
                 yield entries;
             }
-            default -> throw new DuoException(what + " has a value of type " + json.getClass().getName()
-                    + "; expected plain JSON.");
+            default ->
+                throw new DuoException(
+                        what + " has a value of type " + json.getClass().getName() + "; expected plain JSON.");
         };
     }
 
@@ -80,8 +81,8 @@ final class JsonValues {
             case BOOLEAN -> node.booleanValue();
             case NUMBER -> node.isIntegralNumber() ? whole(node.bigIntegerValue(), what) : (Object) node.doubleValue();
             case NULL, MISSING -> None.NONE;
-            default -> throw new DuoException(what + " has a value of type " + node.getNodeType()
-                    + "; expected plain JSON.");
+            default ->
+                throw new DuoException(what + " has a value of type " + node.getNodeType() + "; expected plain JSON.");
         };
     }
 

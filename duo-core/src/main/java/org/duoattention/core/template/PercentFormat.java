@@ -49,7 +49,7 @@ final class PercentFormat {
         if (conversion == 'd' && Values.isNumber(value)) {
             return Long.toString((long) Values.asDouble(value));
         }
-        throw TemplateFault.unsupported("the conversion '%" + conversion + "' of a "
-                + Values.typeName(value) + " in a format string");
+        throw TemplateFault.unsupported(
+                "the conversion '%" + conversion + "' of a " + Values.typeName(value) + " in a format string");
     }
 }

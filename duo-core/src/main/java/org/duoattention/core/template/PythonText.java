@@ -60,12 +60,14 @@ final class PythonText {
                 case Tuple tuple -> items("(", tuple.items(), tuple.items().size() == 1 ? ",)" : ")");
                 case View view -> items(view.kind() + "([", view.items(), "])");
                 case Range range ->
-                    out.append("range(").append(range.start()).append(", ").append(range.stop())
+                    out.append("range(")
+                            .append(range.start())
+                            .append(", ")
+                            .append(range.stop())
                             .append(range.step() == 1 ? "" : ", " + range.step())
                             .append(')');
                 case Map<?, ?> map -> entries(map);
-                default ->
-                    throw TemplateFault.unsupported("printing a value of type " + Values.typeName(value));
+                default -> throw TemplateFault.unsupported("printing a value of type " + Values.typeName(value));
             }
             budget.leave();
         }
@@ -132,9 +134,10 @@ final class PythonText {
                     } else if (isPrintable(c)) {
                         out.appendCodePoint(c);
                     } else {
-                        out.append(c < 0x100
-                                ? String.format("\\x%02x", c)
-                                : c < 0x10000 ? String.format("\\u%04x", c) : String.format("\\U%08x", c));
+                        out.append(
+                                c < 0x100
+                                        ? String.format("\\x%02x", c)
+                                        : c < 0x10000 ? String.format("\\u%04x", c) : String.format("\\U%08x", c));
                     }
                 }
             }
@@ -166,9 +169,8 @@ final class PythonText {
                 || c == 0xA0
                 || c > 0xFF
                         && switch (Character.getType(c)) {
-                            case Character.SPACE_SEPARATOR,
-                                    Character.LINE_SEPARATOR,
-                                    Character.PARAGRAPH_SEPARATOR -> true;
+                            case Character.SPACE_SEPARATOR, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR ->
+                                true;
                             default -> false;
                         };
     }

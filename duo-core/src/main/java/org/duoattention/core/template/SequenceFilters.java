@@ -16,8 +16,7 @@ final class SequenceFilters {
     private final Attributes attributes;
     private final Filters filters;
 
-    SequenceFilters(
-            Budget budget, Comparisons comparisons, Tests tests, Attributes attributes, Filters filters) {
+    SequenceFilters(Budget budget, Comparisons comparisons, Tests tests, Attributes attributes, Filters filters) {
         this.budget = budget;
         this.comparisons = comparisons;
         this.tests = tests;
@@ -231,8 +230,7 @@ final class SequenceFilters {
         List<Object> seen = new ArrayList<>();
         List<Object> kept = new ArrayList<>();
         for (Object item : walk(value)) {
-            Object key =
-                    sortKey(item, bound.get("attribute", None.NONE), bound.isTrue("case_sensitive", false));
+            Object key = sortKey(item, bound.get("attribute", None.NONE), bound.isTrue("case_sensitive", false));
             if (!comparisons.contains(seen, key)) {
                 seen.add(key);
                 kept.add(item);

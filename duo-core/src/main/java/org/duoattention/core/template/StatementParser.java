@@ -50,8 +50,8 @@ final class StatementParser {
         }
         cursor.leave();
         if (!ends.isEmpty()) {
-            throw cursor.fault("expected '" + String.join("' or '", ends.stream().sorted().toList())
-                    + "', found the end of the template");
+            throw cursor.fault("expected '"
+                    + String.join("' or '", ends.stream().sorted().toList()) + "', found the end of the template");
         }
         return body;
     }

@@ -13,7 +13,8 @@ sealed interface Stmt {
 
     record Branch(Expr test, List<Stmt> body) {}
 
-    record For(int line, Target target, Expr source, @Nullable Expr filter, List<Stmt> body, List<Stmt> otherwise)
+    record For(
+            int line, Target target, Expr source, @Nullable Expr filter, List<Stmt> body, List<Stmt> otherwise)
             implements Stmt {}
 
     record Break() implements Stmt {}

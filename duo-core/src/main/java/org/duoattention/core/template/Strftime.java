@@ -45,9 +45,11 @@ final class Strftime {
             case 'f' -> padded(t.getNano() / 1000, 6);
             case 'p' -> t.getHour() < 12 ? "AM" : "PM";
             case 'B' -> t.getMonth().getDisplayName(TextStyle.FULL, Locale.ENGLISH);
-            case 'b', 'h' -> t.getMonth().getDisplayName(TextStyle.FULL, Locale.ENGLISH).substring(0, 3);
+            case 'b', 'h' ->
+                t.getMonth().getDisplayName(TextStyle.FULL, Locale.ENGLISH).substring(0, 3);
             case 'A' -> t.getDayOfWeek().getDisplayName(TextStyle.FULL, Locale.ENGLISH);
-            case 'a' -> t.getDayOfWeek().getDisplayName(TextStyle.FULL, Locale.ENGLISH).substring(0, 3);
+            case 'a' ->
+                t.getDayOfWeek().getDisplayName(TextStyle.FULL, Locale.ENGLISH).substring(0, 3);
             case 'u' -> Integer.toString(t.getDayOfWeek().getValue());
             case 'w' -> Integer.toString(t.getDayOfWeek().getValue() % 7);
             case 'G' -> Integer.toString(t.get(IsoFields.WEEK_BASED_YEAR));

@@ -8,13 +8,54 @@ import java.util.Set;
 /** The methods of Python's strings. */
 final class StringMethods {
     private static final Set<String> SUPPORTED = Set.of(
-            "strip", "lstrip", "rstrip", "split", "rsplit", "splitlines", "startswith", "endswith", "upper", "lower",
-            "title", "capitalize", "swapcase", "casefold", "replace", "join", "find", "rfind", "index", "rindex", "count",
-            "removeprefix", "removesuffix", "partition", "rpartition", "zfill", "isdigit", "isdecimal", "isnumeric",
-            "isalpha", "isalnum", "isspace", "isupper", "islower");
+            "strip",
+            "lstrip",
+            "rstrip",
+            "split",
+            "rsplit",
+            "splitlines",
+            "startswith",
+            "endswith",
+            "upper",
+            "lower",
+            "title",
+            "capitalize",
+            "swapcase",
+            "casefold",
+            "replace",
+            "join",
+            "find",
+            "rfind",
+            "index",
+            "rindex",
+            "count",
+            "removeprefix",
+            "removesuffix",
+            "partition",
+            "rpartition",
+            "zfill",
+            "isdigit",
+            "isdecimal",
+            "isnumeric",
+            "isalpha",
+            "isalnum",
+            "isspace",
+            "isupper",
+            "islower");
     private static final Set<String> OTHERS = Set.of(
-            "center", "encode", "expandtabs", "format", "format_map", "isascii", "isidentifier", "isprintable", "istitle",
-            "ljust", "maketrans", "rjust", "translate");
+            "center",
+            "encode",
+            "expandtabs",
+            "format",
+            "format_map",
+            "isascii",
+            "isidentifier",
+            "isprintable",
+            "istitle",
+            "ljust",
+            "maketrans",
+            "rjust",
+            "translate");
 
     private final Budget budget;
 

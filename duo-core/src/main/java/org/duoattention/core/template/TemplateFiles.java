@@ -23,8 +23,9 @@ final class TemplateFiles {
     static ChatTemplate load(Path directory) {
         Map<String, String> sources = sources(directory);
         if (sources.isEmpty()) {
-            throw new DuoException(directory + " has no chat template (" + FILE + ", or chat_template in"
-                    + " tokenizer_config.json); use --prompt with the finished text, or an instruction-tuned checkpoint.");
+            throw new DuoException(
+                    directory + " has no chat template (" + FILE + ", or chat_template in"
+                            + " tokenizer_config.json); use --prompt with the finished text, or an instruction-tuned checkpoint.");
         }
         ChatTemplate template = new ChatTemplate(
                 "The chat template of " + directory,

@@ -23,8 +23,7 @@ final class Tests {
             case "ge", ">=" -> comparisons.isOrdered(">=", value, other(name, arguments));
             case "in" -> comparisons.contains(other(name, arguments), value);
             case "sameas" -> same(value, other(name, arguments));
-            case "divisibleby" ->
-                comparisons.equal(arithmetic.binary("%", value, other(name, arguments)), 0L);
+            case "divisibleby" -> comparisons.equal(arithmetic.binary("%", value, other(name, arguments)), 0L);
             default -> {
                 arguments.bind(name);
                 yield unary(name, value);
@@ -57,10 +56,11 @@ final class Tests {
             case "string" -> value instanceof String || value instanceof Marked;
             case "mapping" -> value instanceof Map;
             case "iterable" -> Values.isIterable(value);
-            case "sequence" -> Values.isIterable(value)
-                    && !(value instanceof Generator)
-                    && !(value instanceof View)
-                    && !(value instanceof LoopState);
+            case "sequence" ->
+                Values.isIterable(value)
+                        && !(value instanceof Generator)
+                        && !(value instanceof View)
+                        && !(value instanceof LoopState);
             case "callable" -> value instanceof Function || value instanceof Undefined;
             case "odd" -> comparisons.equal(arithmetic.binary("%", value, 2L), 1L);
             case "even" -> comparisons.equal(arithmetic.binary("%", value, 2L), 0L);

@@ -71,8 +71,8 @@ final class TokenCursor {
 
     void expect(Token.Kind kind) {
         if (current().kind() != kind) {
-            throw fault(
-                    "expected " + new Token(kind, "", 0).describe() + ", found " + current().describe());
+            throw fault("expected " + new Token(kind, "", 0).describe() + ", found "
+                    + current().describe());
         }
         next();
     }

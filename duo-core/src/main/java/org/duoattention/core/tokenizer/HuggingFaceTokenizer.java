@@ -57,7 +57,8 @@ public final class HuggingFaceTokenizer implements Tokenizer {
     public static HuggingFaceTokenizer load(Path directory) {
         Path path = directory.resolve(FILE);
         if (!Files.isDirectory(directory)) {
-            throw new DuoException(directory + " is not a directory; expected a checkpoint directory with " + FILE + ".");
+            throw new DuoException(
+                    directory + " is not a directory; expected a checkpoint directory with " + FILE + ".");
         }
         if (!Files.isRegularFile(path)) {
             throw new DuoException(directory + " has no " + FILE + "; add the checkpoint's tokenizer, or give token ids"
@@ -73,7 +74,8 @@ public final class HuggingFaceTokenizer implements Tokenizer {
         try {
             handle = library.createTokenizerFromString(json);
         } catch (RuntimeException e) {
-            throw new DuoException(file.malformed(String.valueOf(e.getMessage())).getMessage(), e);
+            throw new DuoException(
+                    file.malformed(String.valueOf(e.getMessage())).getMessage(), e);
         }
         // The file may ask for truncation or padding to fixed lengths; neither has a place in long contexts.
         library.disableTruncation(handle);

@@ -59,8 +59,9 @@ final class TokenizerFile {
     }
 
     DuoException malformed(String why) {
-        return new DuoException(path + " is not a tokenizer that can be read (" + why
-                + "); take the file from the checkpoint again, or give token ids with --ids, which needs no tokenizer.");
+        return new DuoException(
+                path + " is not a tokenizer that can be read (" + why
+                        + "); take the file from the checkpoint again, or give token ids with --ids, which needs no tokenizer.");
     }
 
     private void readRoot(JsonParser parser) {

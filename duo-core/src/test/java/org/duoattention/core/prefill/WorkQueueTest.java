@@ -77,7 +77,8 @@ class WorkQueueTest {
                     if (next.equals(Optional.of("prefill"))) {
                         chunksRun++;
                     } else if (next.isPresent()) {
-                        assertThat(chunksRun - chunksSeenAtArrival.get(served++)).isLessThanOrEqualTo(1);
+                        assertThat(chunksRun - chunksSeenAtArrival.get(served++))
+                                .isLessThanOrEqualTo(1);
                     }
                 }
             }

@@ -35,7 +35,8 @@ class SamplerTest {
 
     @Test
     void greedyTakesTheLowestOfEqualLogits() {
-        assertThat(new Sampler(Sampling.greedy()).next(new float[] {1, 5, 5, 2}, new BitSet())).isEqualTo(1);
+        assertThat(new Sampler(Sampling.greedy()).next(new float[] {1, 5, 5, 2}, new BitSet()))
+                .isEqualTo(1);
     }
 
     @Test

@@ -24,7 +24,8 @@ class KnownAnswersTest {
 
     static Stream<Arguments> modelsAndBackends() {
         return KnownModels.NAMES.stream()
-                .flatMap(model -> Stream.of("opaque", "cpu-scalar", "cpu").map(backend -> Arguments.of(model, backend)));
+                .flatMap(
+                        model -> Stream.of("opaque", "cpu-scalar", "cpu").map(backend -> Arguments.of(model, backend)));
     }
 
     @ParameterizedTest(name = "{0} on {1}")
@@ -62,7 +63,12 @@ class KnownAnswersTest {
                     continue;
                 }
                 try (Session session = duo(model, run).chunk(run.chunk()).open()) {
-                    check(session, run.ids(), run.logits(), run.greedy(), "sinks " + run.sinks() + " chunk " + run.chunk());
+                    check(
+                            session,
+                            run.ids(),
+                            run.logits(),
+                            run.greedy(),
+                            "sinks " + run.sinks() + " chunk " + run.chunk());
                 }
             }
         }
@@ -135,6 +141,8 @@ class KnownAnswersTest {
                 tokens.add(token.id());
             }
         }
-        assertThat(tokens).as(what).containsExactlyElementsOf(Arrays.stream(greedy).boxed().toList());
+        assertThat(tokens)
+                .as(what)
+                .containsExactlyElementsOf(Arrays.stream(greedy).boxed().toList());
     }
 }

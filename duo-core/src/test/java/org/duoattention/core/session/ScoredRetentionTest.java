@@ -106,7 +106,8 @@ class ScoredRetentionTest {
     void aBackendWithoutScoresIsRefusedWithBothNames(@TempDir Path directory) {
         TinyCheckpoint.write(directory);
         OpaqueBackend blind = new OpaqueBackend(OpaqueBackend.DEFAULT_MEMORY, EnumSet.of(Capability.SCORES));
-        assertThatThrownBy(() -> run(directory, blind, new Retention.TopScored(12, 2, 4, new ScoreSpec(1, true, false))))
+        assertThatThrownBy(
+                        () -> run(directory, blind, new Retention.TopScored(12, 2, 4, new ScoreSpec(1, true, false))))
                 .isInstanceOf(DuoException.class)
                 .message()
                 .contains("Policy custom", "attention scores", "backend opaque");
@@ -115,8 +116,7 @@ class ScoredRetentionTest {
     @Test
     void aSelectorThatBreaksItsContractIsToldSo(@TempDir Path directory) {
         TinyCheckpoint.write(directory);
-        Retention.Custom broken =
-                new Retention.Custom(12, Optional.empty(), (slots, budget) -> new int[] {3, 1});
+        Retention.Custom broken = new Retention.Custom(12, Optional.empty(), (slots, budget) -> new int[] {3, 1});
         assertThatThrownBy(() -> run(directory, new OpaqueBackend(), broken))
                 .isInstanceOf(DuoException.class)
                 .hasMessageContaining("strictly ascending");

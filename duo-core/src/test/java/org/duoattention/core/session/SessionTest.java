@@ -26,8 +26,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Sessions over a device whose memory the host cannot read: turns, rollback, cancellation, limits, refusals. */
 class SessionTest {
-    private static final HeadMask MASK =
-            HeadMask.of(TinyCheckpoint.KV_HEADS, List.of(HeadSet.of(1), HeadSet.empty()));
+    private static final HeadMask MASK = HeadMask.of(TinyCheckpoint.KV_HEADS, List.of(HeadSet.of(1), HeadSet.empty()));
 
     private final OpaqueBackend backend = new OpaqueBackend();
     private Model model;
@@ -162,7 +161,8 @@ class SessionTest {
                         }
                     }))
                     .isInstanceOfSatisfying(
-                            CancelledException.class, e -> assertThat(e.fedTokens()).isEqualTo(32));
+                            CancelledException.class,
+                            e -> assertThat(e.fedTokens()).isEqualTo(32));
             assertThat(session.length()).isEqualTo(32);
             session.prefill(Arrays.copyOfRange(prompt, 32, 80));
             whole.prefill(prompt);
@@ -196,8 +196,10 @@ class SessionTest {
                 }
             }
             assertThat(events).hasSize(4);
-            assertThat(events.getLast()).isInstanceOfSatisfying(SessionEvent.Finished.class, end -> assertThat(end.reason())
-                    .isEqualTo(FinishReason.CANCELLED));
+            assertThat(events.getLast())
+                    .isInstanceOfSatisfying(
+                            SessionEvent.Finished.class,
+                            end -> assertThat(end.reason()).isEqualTo(FinishReason.CANCELLED));
         }
     }
 
@@ -244,12 +246,12 @@ class SessionTest {
         assertThat(model.device().allocatedBytes()).isEqualTo(before);
         try (Session session = duo().maxContext(512).open()) {
             assertThat(session.kvBytes()).isEqualTo(large.kvBytes());
-            assertThat(model.device().allocatedBytes() - before)
-                    .isEqualTo(large.kvBytes() + large.activationBytes());
+            assertThat(model.device().allocatedBytes() - before).isEqualTo(large.kvBytes() + large.activationBytes());
         }
         // One of four KV heads is a retrieval head and keeps 256 tokens more; the streaming heads take what they took.
         long[] growth = IntStream.range(0, small.slabs().size())
-                .mapToLong(i -> large.slabs().get(i).bytes() - small.slabs().get(i).bytes())
+                .mapToLong(
+                        i -> large.slabs().get(i).bytes() - small.slabs().get(i).bytes())
                 .toArray();
         assertThat(growth[0]).isGreaterThanOrEqualTo(256L * 2 * 8 * Float.BYTES);
         assertThat(Arrays.stream(growth).skip(1)).containsOnly(0L);
@@ -292,12 +294,12 @@ class SessionTest {
         refused(() -> duo().sinks(-1).plan(), "sink is -1");
         refused(() -> duo().recent(0).plan(), "recent is 0");
         refused(() -> duo().sinks(200).recent(100).plan(), "sink 200 + recent 100", "256");
-        refused(
-                () -> duo().heads(HeadMask.of(4, List.of(HeadSet.of(3)))).plan(),
-                "1 layers x 4 KV heads",
-                "2 x 2");
+        refused(() -> duo().heads(HeadMask.of(4, List.of(HeadSet.of(3)))).plan(), "1 layers x 4 KV heads", "2 x 2");
         refused(() -> full().heads("pattern", Map.of("directory", "/nonexistent")), "/nonexistent");
-        refused(() -> full().kv(new BlockFormat.Grouped(8, 8, true, org.duoattention.api.tensor.DType.F16)).plan(), "int8");
+        refused(
+                () -> full().kv(new BlockFormat.Grouped(8, 8, true, org.duoattention.api.tensor.DType.F16))
+                        .plan(),
+                "int8");
     }
 
     @Test

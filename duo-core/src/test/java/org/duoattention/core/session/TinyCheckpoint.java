@@ -25,15 +25,13 @@ final class TinyCheckpoint {
 
     static Path write(Path directory) {
         try {
-            Files.writeString(
-                    directory.resolve("config.json"),
-                    """
+            Files.writeString(directory.resolve("config.json"), """
                     {"model_type": "llama", "hidden_size": %d, "intermediate_size": %d, "num_hidden_layers": %d,
                      "num_attention_heads": %d, "num_key_value_heads": %d, "head_dim": %d, "vocab_size": %d,
                      "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 1024,
                      "hidden_act": "silu", "tie_word_embeddings": true, "torch_dtype": "float32", "eos_token_id": 2}
-                    """
-                            .formatted(HIDDEN, FFN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, VOCABULARY));
+                    """.formatted(
+                            HIDDEN, FFN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, VOCABULARY));
             Map<String, int[]> shapes = new LinkedHashMap<>();
             shapes.put("model.embed_tokens.weight", new int[] {VOCABULARY, HIDDEN});
             for (int i = 0; i < LAYERS; i++) {

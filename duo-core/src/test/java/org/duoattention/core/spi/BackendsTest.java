@@ -71,7 +71,9 @@ class BackendsTest {
 
     @Test
     void tiesUnknownIdsAndDuplicatesAreErrors() {
-        refused(() -> of(usable("a", 5), usable("b", 5)).choose(REQUIREMENTS, Optional.empty()), "both claim priority 5");
+        refused(
+                () -> of(usable("a", 5), usable("b", 5)).choose(REQUIREMENTS, Optional.empty()),
+                "both claim priority 5");
         refused(() -> of(usable("a", 5)).choose(REQUIREMENTS, Optional.of("z")), "Unknown backend 'z'; there are: a");
         refused(() -> of(usable("a", 5), usable("a", 6)), "Two providers offer the backend 'a'");
         refused(
@@ -98,7 +100,10 @@ class BackendsTest {
                 throw new UnsupportedOperationException();
             }
         };
-        assertThat(of(broken, usable("a", 1)).choose(REQUIREMENTS, Optional.empty()).id()).isEqualTo("a");
+        assertThat(of(broken, usable("a", 1))
+                        .choose(REQUIREMENTS, Optional.empty())
+                        .id())
+                .isEqualTo("a");
     }
 
     @Test

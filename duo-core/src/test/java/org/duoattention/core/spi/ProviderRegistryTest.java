@@ -22,7 +22,9 @@ class ProviderRegistryTest {
                 new URLClassLoader(new URL[] {jar.toUri().toURL()}, getClass().getClassLoader())) {
             ProviderRegistry<KVCachePolicy> registry = ProviderRegistry.load(
                     "policy", ServiceLoader.load(KVCachePolicy.class, loader), KVCachePolicy::name);
-            assertThat(registry.all()).extracting(ProviderRegistry.Provider::name).contains("duo", "full", "streaming");
+            assertThat(registry.all())
+                    .extracting(ProviderRegistry.Provider::name)
+                    .contains("duo", "full", "streaming");
             assertThat(registry.failures()).singleElement().asString().contains("com.example.Missing");
         }
     }

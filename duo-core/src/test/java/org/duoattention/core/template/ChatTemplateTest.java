@@ -31,7 +31,8 @@ class ChatTemplateTest {
                 "eos_token", "</s>",
                 "chat_template", "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ pad_token }}"));
         assertThat(ChatTemplate.isPresent(directory)).isTrue();
-        assertThat(ChatTemplate.load(directory).render(HELLO, null, true, Map.of())).isEqualTo("<s>Hi</s>");
+        assertThat(ChatTemplate.load(directory).render(HELLO, null, true, Map.of()))
+                .isEqualTo("<s>Hi</s>");
     }
 
     @Test
@@ -43,7 +44,8 @@ class ChatTemplateTest {
                         Map.of("name", "tool_use", "template", "tools {{ tools|length }}"))));
         ChatTemplate template = ChatTemplate.load(directory);
         assertThat(template.render(HELLO, null, true, Map.of())).isEqualTo("plain True");
-        assertThat(template.render(HELLO, List.of(Map.of("name", "f")), true, Map.of())).isEqualTo("tools 1");
+        assertThat(template.render(HELLO, List.of(Map.of("name", "f")), true, Map.of()))
+                .isEqualTo("tools 1");
     }
 
     @Test
@@ -69,7 +71,8 @@ class ChatTemplateTest {
     @Test
     void readsTheOlderJsonFile() throws IOException {
         Files.writeString(directory.resolve("chat_template.json"), "{\"chat_template\": \"from json\"}");
-        assertThat(ChatTemplate.load(directory).render(HELLO, null, true, Map.of())).isEqualTo("from json");
+        assertThat(ChatTemplate.load(directory).render(HELLO, null, true, Map.of()))
+                .isEqualTo("from json");
     }
 
     @Test
@@ -227,7 +230,8 @@ class ChatTemplateTest {
                 "{% set (" + "(".repeat(20_000));
         List<Throwable> thrown = new ArrayList<>();
         // A small stack, as threads of a server may have.
-        Thread thread = new Thread(null, () -> sources.forEach(source -> thrown.add(failure(source))), "small", 512 << 10);
+        Thread thread =
+                new Thread(null, () -> sources.forEach(source -> thrown.add(failure(source))), "small", 512 << 10);
         thread.start();
         thread.join();
         assertThat(thrown).hasSize(sources.size()).allMatch(DuoException.class::isInstance);

@@ -40,9 +40,7 @@ class TemplateCasesTest {
             String answer;
             boolean printed = false;
             try {
-                answer = ChatTemplate.of(source, Map.of())
-                        .withClock(CLOCK)
-                        .render(List.of(), null, false, variables);
+                answer = ChatTemplate.of(source, Map.of()).withClock(CLOCK).render(List.of(), null, false, variables);
                 printed = true;
             } catch (DuoException e) {
                 answer = String.valueOf(e.getMessage());
@@ -95,17 +93,17 @@ class TemplateCasesTest {
             String answer;
             boolean printed = false;
             try {
-                answer = render(template, root.get("conversations").get(example.get(1).stringValue()));
+                answer = render(
+                        template, root.get("conversations").get(example.get(1).stringValue()));
                 printed = true;
             } catch (DuoException e) {
                 answer = String.valueOf(e.getMessage());
             }
-            boolean right =
-                    switch (example.get(2).stringValue()) {
-                        case "prints" -> printed && answer.equals(example.get(3).stringValue());
-                        case "raises" -> !printed && answer.equals(example.get(3).stringValue());
-                        default -> !printed;
-                    };
+            boolean right = switch (example.get(2).stringValue()) {
+                case "prints" -> printed && answer.equals(example.get(3).stringValue());
+                case "raises" -> !printed && answer.equals(example.get(3).stringValue());
+                default -> !printed;
+            };
             if (!right) {
                 wrong.add(example + " but got [" + answer + "]");
             }
@@ -116,10 +114,7 @@ class TemplateCasesTest {
 
     private static String render(ChatTemplate template, JsonNode conversation) {
         Map<String, JsonNode> variables = new HashMap<>();
-        conversation
-                .get("variables")
-                .properties()
-                .forEach(entry -> variables.put(entry.getKey(), entry.getValue()));
+        conversation.get("variables").properties().forEach(entry -> variables.put(entry.getKey(), entry.getValue()));
         JsonNode tools = conversation.get("tools");
         return template.render(
                 conversation.get("messages"),

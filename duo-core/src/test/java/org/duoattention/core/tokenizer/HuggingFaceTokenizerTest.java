@@ -29,14 +29,17 @@ class HuggingFaceTokenizerTest {
 
     @Test
     void givesTheIdsOfAnotherImplementation() {
-        JsonNode prompts =
-                JsonMapper.shared().readTree(NanoTokenizer.directory().resolve("expected.json")).get("prompts");
+        JsonNode prompts = JsonMapper.shared()
+                .readTree(NanoTokenizer.directory().resolve("expected.json"))
+                .get("prompts");
         try (Tokenizer tokenizer = NanoTokenizer.load()) {
             assertThat(prompts.size()).isPositive();
             for (JsonNode prompt : prompts) {
                 int[] ids = JsonMapper.shared().convertValue(prompt.get("ids"), int[].class);
                 String text = prompt.get("text").stringValue();
-                assertThat(tokenizer.encode(text, true)).as(prompt.get("name").stringValue()).isEqualTo(ids);
+                assertThat(tokenizer.encode(text, true))
+                        .as(prompt.get("name").stringValue())
+                        .isEqualTo(ids);
                 assertThat(tokenizer.decode(ids, true)).isEqualTo(text);
                 assertThat(tokenizer.decode(ids, false)).isEqualTo("<|begin_of_text|>" + text);
             }
@@ -59,9 +62,7 @@ class HuggingFaceTokenizerTest {
 
     @Test
     void readsSpecialTokensWrittenAsObjectsAndFromTheOlderFile() throws IOException {
-        Files.writeString(
-                directory.resolve("tokenizer_config.json"),
-                """
+        Files.writeString(directory.resolve("tokenizer_config.json"), """
                 {"bos_token": {"content": "<s>", "lstrip": false}, "pad_token": null,
                  "add_bos_token": true, "added_tokens_decoder": {"7": {"content": "<s>"}}}""");
         Files.writeString(
@@ -215,7 +216,8 @@ class HuggingFaceTokenizerTest {
         Files.writeString(directory.resolve("tokenizer_config.json"), "[1]");
         assertThatThrownBy(() -> SpecialTokens.load(directory)).hasMessageContaining("holds no JSON object");
         Files.writeString(
-                directory.resolve("tokenizer_config.json"), "{\"added_tokens_decoder\": {\"x\": {\"content\": \"a\"}}}");
+                directory.resolve("tokenizer_config.json"),
+                "{\"added_tokens_decoder\": {\"x\": {\"content\": \"a\"}}}");
         assertThatThrownBy(() -> SpecialTokens.load(directory)).hasMessageContaining("expected a token id");
     }
 }

@@ -13,7 +13,8 @@ final class NanoTokenizer {
         Path path = Path.of(System.getProperty("duo.shared", "../shared"), "models", "nano-retrieval");
         assumeTrue(
                 Files.isDirectory(path),
-                () -> "skipped: no checkpoint at " + path.toAbsolutePath() + "; set -Dduo.shared to the folder that has it");
+                () -> "skipped: no checkpoint at " + path.toAbsolutePath()
+                        + "; set -Dduo.shared to the folder that has it");
         return path;
     }
 

@@ -88,9 +88,8 @@ class StopStringsTest {
     private static String search(List<String> stops, String text) {
         for (int end = 1; end <= text.length(); end++) {
             String head = text.substring(0, end);
-            Optional<String> longest = stops.stream()
-                    .filter(head::endsWith)
-                    .reduce((a, b) -> a.length() >= b.length() ? a : b);
+            Optional<String> longest =
+                    stops.stream().filter(head::endsWith).reduce((a, b) -> a.length() >= b.length() ? a : b);
             if (longest.isPresent()) {
                 return head.substring(0, end - longest.get().length());
             }

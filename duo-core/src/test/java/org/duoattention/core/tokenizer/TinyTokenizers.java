@@ -16,9 +16,7 @@ final class TinyTokenizers {
             boolean printable = b >= '!' && b <= '~' || b >= 0xA1 && b <= 0xAC || b >= 0xAE;
             vocab.append(b == 0 ? "" : ",").append(String.format("\"\\u%04x\":%d", printable ? b : next++, b));
         }
-        return load(
-                directory,
-                """
+        return load(directory, """
                 {"version":"1.0","added_tokens":[{"id":256,"content":"<end>","special":true,"normalized":false,
                 "single_word":false,"lstrip":false,"rstrip":false}],
                 "truncation":{"max_length":4,"strategy":"LongestFirst","stride":0,"direction":"Right"},
@@ -27,8 +25,7 @@ final class TinyTokenizers {
                 "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false},
                 "decoder":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false},
                 "model":{"type":"BPE","vocab":{VOCAB},"merges":[]}}
-                """
-                        .replace("VOCAB", vocab));
+                """.replace("VOCAB", vocab));
     }
 
     /** SentencePiece style with byte fallback, as in Llama 2: words begin with U+2581 and the first space is stripped. */
@@ -38,9 +35,7 @@ final class TinyTokenizers {
             vocab.append(String.format(",\"<0x%02X>\":%d", b, b + 3));
         }
         vocab.append(",\"\\u2581\":259,\"a\":260,\"b\":261,\"\\u2581a\":262,\"\\u00e9\":263,\"\\ufffd\":264");
-        return load(
-                directory,
-                """
+        return load(directory, """
                 {"version":"1.0","added_tokens":[
                 {"id":0,"content":"<unk>","special":true,"normalized":false,"single_word":false,"lstrip":false,"rstrip":false},
                 {"id":1,"content":"<s>","special":true,"normalized":false,"single_word":false,"lstrip":false,"rstrip":false},
@@ -51,8 +46,7 @@ final class TinyTokenizers {
                 {"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]},
                 "model":{"type":"BPE","unk_token":"<unk>","fuse_unk":true,"byte_fallback":true,
                 "vocab":{VOCAB},"merges":[["\\u2581","a"]]}}
-                """
-                        .replace("VOCAB", vocab));
+                """.replace("VOCAB", vocab));
     }
 
     private static HuggingFaceTokenizer load(Path directory, String json) throws IOException {

@@ -84,7 +84,8 @@ class TokenStreamDecoderTest {
             assertThat(tokenizer.decode(tokenizer.encode("a ab\uD83D\uDE00é", false), true))
                     .isEqualTo("a ab\uD83D\uDE00é");
             Random random = new Random(2);
-            int[] likely = {0, 1, 2, 3 + 0xF0, 3 + 0x9F, 3 + 0x98, 3 + 0x80, 3 + 'x', 259, 259, 260, 262, 262, 263, 264};
+            int[] likely = {0, 1, 2, 3 + 0xF0, 3 + 0x9F, 3 + 0x98, 3 + 0x80, 3 + 'x', 259, 259, 260, 262, 262, 263, 264
+            };
             for (int round = 0; round < 2_000; round++) {
                 int[] ids = new int[random.nextInt(60)];
                 for (int i = 0; i < ids.length; i++) {
@@ -105,7 +106,8 @@ class TokenStreamDecoderTest {
                 assertThat(streamed(tokenizer, ids, true)).isEqualTo(tokenizer.decode(ids, true));
             }
             int[] text = tokenizer.encode("Straße – 漢字 \uD83D\uDC68\u200D\uD83D\uDC69 naïve\n\n", true);
-            assertThat(streamed(tokenizer, text, true)).isEqualTo("Straße – 漢字 \uD83D\uDC68\u200D\uD83D\uDC69 naïve\n\n");
+            assertThat(streamed(tokenizer, text, true))
+                    .isEqualTo("Straße – 漢字 \uD83D\uDC68\u200D\uD83D\uDC69 naïve\n\n");
         }
     }
 
@@ -122,7 +124,8 @@ class TokenStreamDecoderTest {
     private static String whole(String piece) {
         if (!piece.isEmpty()) {
             assertThat(Character.isLowSurrogate(piece.charAt(0))).isFalse();
-            assertThat(Character.isHighSurrogate(piece.charAt(piece.length() - 1))).isFalse();
+            assertThat(Character.isHighSurrogate(piece.charAt(piece.length() - 1)))
+                    .isFalse();
         }
         return piece;
     }
