@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
  * </ul>
  */
 final class Gemm {
-    private static final int DEPTH = 256;
+    private static final int DEPTH = 128;
     private static final int BLOCK_ROWS = 16 * MicroKernel.ROWS;
     /** Most floats of packed activations. */
     private static final int MOST_PACKED = 1 << 22;

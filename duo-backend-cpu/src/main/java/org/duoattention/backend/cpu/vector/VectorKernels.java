@@ -24,8 +24,8 @@ public final class VectorKernels implements CpuKernels {
     /** Whether these kernels compute attention scores. */
     public static final boolean HAS_SCORES = false;
 
-    /** Tokens up to which weights are multiplied as they stream by; more are worth packing. */
-    static final int GEMV_TOKENS = 4;
+    /** Tokens up to which weights are multiplied as they stream by: a panel of 16 to 32 costs as much whatever it holds. */
+    static final int GEMV_TOKENS = 12;
 
     private static final ValueLayout.OfFloat F32 =
             ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);

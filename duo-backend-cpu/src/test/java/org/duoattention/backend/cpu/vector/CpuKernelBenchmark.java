@@ -34,6 +34,7 @@ final class CpuKernelBenchmark {
     private static final boolean CPU_TIME = Boolean.getBoolean("cpuTime");
     private static final String ONLY = System.getProperty("only", "");
     private static final int PARTS = 8 * THREADS;
+    private static final long WARM_UP_NANOS = 1_500_000_000L;
     private static final long MEMORY = 256L << 20;
 
     private final VectorKernels kernels = new VectorKernels();
@@ -106,7 +107,9 @@ final class CpuKernelBenchmark {
         if (!name.contains(ONLY)) {
             return;
         }
-        for (int i = 0; i < 10; i++) {
+        // Long enough for the compiler, which competes for the same cores.
+        long end = System.nanoTime() + WARM_UP_NANOS;
+        for (int i = 0; i < 5 || System.nanoTime() < end; i++) {
             action.accept(i);
             reference.accept(i);
         }
@@ -145,11 +148,11 @@ final class CpuKernelBenchmark {
     /** Matrices of a decode step, one after the other, so that none is in the cache. */
     private void gemv() {
         int[][] shapes = {{2048, 2048}, {8192, 2048}, {2048, 8192}};
-        Matrix x = activations(4, 8192);
-        Matrix out = activations(4, 8192);
+        Matrix x = activations(8, 8192);
+        Matrix out = activations(8, 8192);
         for (DType dtype : new DType[] {DType.F16, DType.BF16, DType.F32}) {
             for (int[] shape : shapes) {
-                for (int tokens : shape[0] == 8192 ? new int[] {1, 4} : new int[] {1}) {
+                for (int tokens : shape[0] == 8192 ? new int[] {1, 4, 8} : new int[] {1}) {
                     gemv(dtype, shape[0], shape[1], tokens, x, out);
                 }
             }

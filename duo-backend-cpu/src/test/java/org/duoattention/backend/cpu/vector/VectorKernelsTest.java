@@ -53,7 +53,7 @@ class VectorKernelsTest {
     @MethodSource("typesAndSizes")
     void linear(DType type, int in) {
         for (int outs : new int[] {1, 5, 13, 130}) {
-            for (int tokens : new int[] {1, 3, 4, 5, 7, 33, 70}) {
+            for (int tokens : new int[] {1, 3, 4, 7, 13, 33, 70}) {
                 Matrix x = matrix(DType.F32, tokens, in);
                 Matrix weight = matrix(type, outs, in);
                 Matrix bias = matrix(type, 1, outs);
