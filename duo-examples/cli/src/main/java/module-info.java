@@ -2,6 +2,7 @@
 module org.duoattention.examples.cli {
     requires org.duoattention.core;
     requires org.duoattention.identify;
+    requires com.google.guice;
     requires info.picocli;
     requires java.desktop;
     requires me.tongfei.progressbar;

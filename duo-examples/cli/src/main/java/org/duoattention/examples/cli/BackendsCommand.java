@@ -32,7 +32,7 @@ final class BackendsCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Duo duo = Duo.create();
+        Duo duo = Wiring.duo();
         PrintStream out = console.out();
         out.println("backends:");
         for (Backends.Report report : duo.backends().report(USUAL)) {

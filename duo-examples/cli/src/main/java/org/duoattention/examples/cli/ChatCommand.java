@@ -66,7 +66,7 @@ final class ChatCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         GenerationRequest request = sampling.request();
-        Duo duo = Duo.create();
+        Duo duo = Wiring.duo();
         String chosen = policy != null ? policy : cache.namesHeads() ? "duo" : "full";
         cache.check(duo, List.of(chosen), false);
         if (maxContext != null && maxContext < 1) {

@@ -105,7 +105,7 @@ final class GenerateCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         GenerationRequest request = sampling.request();
-        Duo duo = Duo.create();
+        Duo duo = Wiring.duo();
         String chosen = policy != null ? policy : cache.namesHeads() ? "duo" : "full";
         cache.check(duo, List.of(chosen), false);
         if (logits && !json.isGiven()) {

@@ -65,7 +65,7 @@ final class ModelCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Duo duo = Duo.create();
+        Duo duo = Wiring.duo();
         List<String> policies =
                 duo.policies().all().stream().map(Provider::name).toList();
         cache.check(duo, policies, false);

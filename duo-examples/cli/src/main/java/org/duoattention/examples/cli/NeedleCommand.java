@@ -134,7 +134,7 @@ final class NeedleCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         NeedleGrid grid = NeedleGrid.of(contexts, depths, samples, needles, words, seed);
-        Duo duo = Duo.create();
+        Duo duo = Wiring.duo();
         if (policies.isEmpty() || new HashSet<>(policies).size() < policies.size()) {
             throw new DuoException("--policies " + String.join(",", policies) + " names a policy twice or none");
         }
