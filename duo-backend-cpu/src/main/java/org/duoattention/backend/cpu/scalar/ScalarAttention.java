@@ -19,8 +19,11 @@ final class ScalarAttention {
         double[] max = new double[group];
         double[] sum = new double[group];
         double[][] values = new double[group][dim];
+        float[][] q = new float[group][dim];
         float[] key = new float[dim];
+        float[] value = new float[dim];
         for (long row = fromRow; row < toRow; row++) {
+            readQueries(task, row, q);
             for (int g = 0; g < group; g++) {
                 max[g] = Double.NEGATIVE_INFINITY;
                 sum[g] = 0;
@@ -32,9 +35,10 @@ final class ScalarAttention {
                     continue;
                 }
                 long slot = task.runs().slot(ordinal);
-                readKey(task.head(), slot, key);
+                readRow(task.head(), RowLayout.key(task.head(), slot), key);
+                readRow(task.head(), RowLayout.value(task.head(), slot), value);
                 for (int g = 0; g < group; g++) {
-                    double logit = logit(task, row, g, key);
+                    double logit = task.scale() * dot(q[g], key);
                     if (logit > max[g]) {
                         double shrink = Math.exp(max[g] - logit);
                         sum[g] *= shrink;
@@ -45,7 +49,9 @@ final class ScalarAttention {
                     }
                     double p = Math.exp(logit - max[g]);
                     sum[g] += p;
-                    addValue(task.head(), slot, p, values[g]);
+                    for (int d = 0; d < dim; d++) {
+                        values[g][d] += p * value[d];
+                    }
                 }
             }
             for (int g = 0; g < group; g++) {
@@ -72,42 +78,40 @@ final class ScalarAttention {
         }
     }
 
-    private static double logit(AttentionTask task, long row, int g, float[] key) {
-        long at = task.q().at(row, task.column() + (long) g * key.length);
-        MemorySegment q = task.q().segment();
+    private static void readQueries(AttentionTask task, long row, float[][] q) {
+        for (int g = 0; g < q.length; g++) {
+            long at = task.q().at(row, task.column() + (long) g * q[g].length);
+            MemorySegment.copy(task.q().segment(), F32, at, q[g], 0, q[g].length);
+        }
+    }
+
+    private static double dot(float[] q, float[] key) {
         double product = 0;
         for (int d = 0; d < key.length; d++) {
-            product += (double) q.get(F32, at + 4L * d) * key[d];
+            product += (double) q[d] * key[d];
         }
-        return product * task.scale();
+        return product;
     }
 
-    private static void readKey(KvHead head, long slot, float[] key) {
-        long at = RowLayout.key(head, slot);
+    private static void readRow(KvHead head, long at, float[] row) {
         int bytes = head.dtype().bytes();
-        for (int d = 0; d < key.length; d++) {
-            key[d] = ScalarKernels.element(head.segment(), head.dtype(), at + (long) d * bytes);
-        }
-    }
-
-    private static void addValue(KvHead head, long slot, double p, double[] values) {
-        long at = RowLayout.value(head, slot);
-        int bytes = head.dtype().bytes();
-        for (int d = 0; d < values.length; d++) {
-            values[d] += p * ScalarKernels.element(head.segment(), head.dtype(), at + (long) d * bytes);
+        for (int d = 0; d < row.length; d++) {
+            row[d] = ScalarKernels.element(head.segment(), head.dtype(), at + (long) d * bytes);
         }
     }
 
     static void scores(AttentionTask task, long fromRow, long toRow, float[] sums) {
         float[] key = new float[task.head().headDim()];
+        float[][] q = new float[task.group()][key.length];
         for (long row = fromRow; row < toRow; row++) {
+            readQueries(task, row, q);
             int end = Math.toIntExact(task.visibleEnd(row));
             double[][] logits = new double[task.group()][end];
             for (int ordinal = 0; ordinal < end; ordinal++) {
                 boolean hidden = ordinal >= task.always() && ordinal < task.windowFrom(row);
-                readKey(task.head(), task.runs().slot(ordinal), key);
+                readRow(task.head(), RowLayout.key(task.head(), task.runs().slot(ordinal)), key);
                 for (int g = 0; g < task.group(); g++) {
-                    logits[g][ordinal] = hidden ? Double.NEGATIVE_INFINITY : logit(task, row, g, key);
+                    logits[g][ordinal] = hidden ? Double.NEGATIVE_INFINITY : task.scale() * dot(q[g], key);
                 }
             }
             for (double[] head : logits) {
