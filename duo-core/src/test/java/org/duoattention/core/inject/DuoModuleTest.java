@@ -26,14 +26,15 @@ class DuoModuleTest {
 
     @Test
     void everyPartCanBeReplaced() {
-        Backends only = new Backends(
-                ProviderRegistry.of("backend", List.of(new OpaqueBackend()), AttentionBackend::id));
-        Injector injector = Guice.createInjector(Modules.override(new DuoModule()).with(new AbstractModule() {
-            @Override
-            protected void configure() {
-                bind(Backends.class).toInstance(only);
-            }
-        }));
+        Backends only =
+                new Backends(ProviderRegistry.of("backend", List.of(new OpaqueBackend()), AttentionBackend::id));
+        Injector injector =
+                Guice.createInjector(Modules.override(new DuoModule()).with(new AbstractModule() {
+                    @Override
+                    protected void configure() {
+                        bind(Backends.class).toInstance(only);
+                    }
+                }));
         assertThat(injector.getInstance(Duo.class).backends()).isSameAs(only);
     }
 }

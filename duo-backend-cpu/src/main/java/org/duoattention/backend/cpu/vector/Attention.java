@@ -36,8 +36,7 @@ final class Attention {
     /** Most rows (of all heads of the group) for which keys and values are not widened first. */
     private static final int DIRECT_ROWS = 8;
 
-    private static final ValueLayout.OfFloat F32 =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final AttentionTask task;
     private final KvHead head;
@@ -141,7 +140,8 @@ final class Attention {
     /** Slots {@code base + skip .. + count - 1}, whose ordinals start at {@code ordinal}. */
     private void visit(long ordinal, long base, int skip, int count) {
         long end = ordinal + count;
-        // Rows from `first` on see the block's first slot; rows from `last` on have left it behind, unless it has sinks.
+        // Rows from `first` on see the block's first slot; rows from `last` on have left it behind, unless it has
+        // sinks.
         int first = Math.clamp(ordinal + 1 - task.causalEnd() - fromRow, 0, rows);
         int last = task.always() > ordinal ? rows : Math.clamp(end - task.windowStart() - fromRow, 0, rows);
         if (first >= last) {

@@ -64,9 +64,11 @@ final class DirectBf16 {
         FloatVector t3 = FloatVector.fromArray(F, c, c3 + L);
         for (int k = 0; k < kc; k++) {
             long p = xo + (long) k * ldx;
-            IntVector b = (IntVector) ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            IntVector b = (IntVector)
+                    ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             FloatVector x0 = b.lanewise(LSHL, 16).reinterpretAsFloats();
-            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             FloatVector x1 = b.lanewise(LSHL, 16).reinterpretAsFloats();
             FloatVector v = FloatVector.broadcast(F, a[ao + k]);
             s0 = x0.fma(v, s0);
@@ -101,9 +103,11 @@ final class DirectBf16 {
         FloatVector t1 = FloatVector.fromArray(F, c, c1 + L);
         for (int k = 0; k < kc; k++) {
             long p = xo + (long) k * ldx;
-            IntVector b = (IntVector) ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            IntVector b = (IntVector)
+                    ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             FloatVector x0 = b.lanewise(LSHL, 16).reinterpretAsFloats();
-            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             FloatVector x1 = b.lanewise(LSHL, 16).reinterpretAsFloats();
             FloatVector v = FloatVector.broadcast(F, a[ao + k]);
             s0 = x0.fma(v, s0);
@@ -118,15 +122,16 @@ final class DirectBf16 {
         t1.intoArray(c, c1 + L);
     }
 
-    private static void one(
-            float[] a, int ao, MemorySegment x, long xo, int ldx, float[] c, int co, int kc) {
+    private static void one(float[] a, int ao, MemorySegment x, long xo, int ldx, float[] c, int co, int kc) {
         FloatVector s0 = FloatVector.fromArray(F, c, co);
         FloatVector t0 = FloatVector.fromArray(F, c, co + L);
         for (int k = 0; k < kc; k++) {
             long p = xo + (long) k * ldx;
-            IntVector b = (IntVector) ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            IntVector b = (IntVector)
+                    ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             FloatVector x0 = b.lanewise(LSHL, 16).reinterpretAsFloats();
-            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             FloatVector x1 = b.lanewise(LSHL, 16).reinterpretAsFloats();
             FloatVector v = FloatVector.broadcast(F, a[ao + k]);
             s0 = x0.fma(v, s0);

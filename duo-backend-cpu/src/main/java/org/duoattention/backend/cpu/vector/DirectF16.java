@@ -66,11 +66,13 @@ final class DirectF16 {
         FloatVector least = FloatVector.broadcast(F, Half.MINUS_LEAST_NORMAL);
         for (int k = 0; k < kc; k++) {
             long p = xo + (long) k * ldx;
-            IntVector b = (IntVector) ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            IntVector b = (IntVector)
+                    ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             IntVector m = b.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             FloatVector x0 = m.min(n).or(b.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
-            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             m = b.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             FloatVector x1 = m.min(n).or(b.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
@@ -109,11 +111,13 @@ final class DirectF16 {
         FloatVector least = FloatVector.broadcast(F, Half.MINUS_LEAST_NORMAL);
         for (int k = 0; k < kc; k++) {
             long p = xo + (long) k * ldx;
-            IntVector b = (IntVector) ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            IntVector b = (IntVector)
+                    ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             IntVector m = b.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             FloatVector x0 = m.min(n).or(b.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
-            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             m = b.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             FloatVector x1 = m.min(n).or(b.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
@@ -130,19 +134,20 @@ final class DirectF16 {
         t1.intoArray(c, c1 + L);
     }
 
-    private static void one(
-            float[] a, int ao, MemorySegment x, long xo, int ldx, float[] c, int co, int kc) {
+    private static void one(float[] a, int ao, MemorySegment x, long xo, int ldx, float[] c, int co, int kc) {
         FloatVector s0 = FloatVector.fromArray(F, c, co);
         FloatVector t0 = FloatVector.fromArray(F, c, co + L);
         FloatVector two = FloatVector.broadcast(F, 2);
         FloatVector least = FloatVector.broadcast(F, Half.MINUS_LEAST_NORMAL);
         for (int k = 0; k < kc; k++) {
             long p = xo + (long) k * ldx;
-            IntVector b = (IntVector) ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            IntVector b = (IntVector)
+                    ShortVector.fromMemorySegment(S, x, p, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             IntVector m = b.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             FloatVector x0 = m.min(n).or(b.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
-            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            b = (IntVector) ShortVector.fromMemorySegment(S, x, p + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             m = b.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             FloatVector x1 = m.min(n).or(b.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);

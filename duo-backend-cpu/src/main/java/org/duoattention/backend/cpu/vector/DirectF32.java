@@ -108,8 +108,7 @@ final class DirectF32 {
         t1.intoArray(c, c1 + L);
     }
 
-    private static void one(
-            float[] a, int ao, MemorySegment x, long xo, int ldx, float[] c, int co, int kc) {
+    private static void one(float[] a, int ao, MemorySegment x, long xo, int ldx, float[] c, int co, int kc) {
         FloatVector s0 = FloatVector.fromArray(F, c, co);
         FloatVector t0 = FloatVector.fromArray(F, c, co + L);
         for (int k = 0; k < kc; k++) {

@@ -44,8 +44,7 @@ final class Exp {
         FloatVector z = x.fma(FloatVector.broadcast(F, LOG2E), FloatVector.broadcast(F, ROUND));
         IntVector exponent = z.reinterpretAsInts().lanewise(LSHL, 23);
         FloatVector n = z.sub(ROUND);
-        FloatVector r = n.fma(
-                FloatVector.broadcast(F, -LN2_LOW), n.fma(FloatVector.broadcast(F, -LN2_HIGH), x));
+        FloatVector r = n.fma(FloatVector.broadcast(F, -LN2_LOW), n.fma(FloatVector.broadcast(F, -LN2_HIGH), x));
         FloatVector p = r.fma(FloatVector.broadcast(F, C5), FloatVector.broadcast(F, C4))
                 .fma(r, FloatVector.broadcast(F, C3))
                 .fma(r, FloatVector.broadcast(F, C2))
@@ -68,8 +67,7 @@ final class Exp {
             FloatVector z = x.fma(FloatVector.broadcast(F, LOG2E), FloatVector.broadcast(F, ROUND));
             IntVector exponent = z.reinterpretAsInts().lanewise(LSHL, 23);
             FloatVector n = z.sub(ROUND);
-            FloatVector r = n.fma(
-                    FloatVector.broadcast(F, -LN2_LOW), n.fma(FloatVector.broadcast(F, -LN2_HIGH), x));
+            FloatVector r = n.fma(FloatVector.broadcast(F, -LN2_LOW), n.fma(FloatVector.broadcast(F, -LN2_HIGH), x));
             FloatVector p = r.fma(FloatVector.broadcast(F, C5), FloatVector.broadcast(F, C4))
                     .fma(r, FloatVector.broadcast(F, C3))
                     .fma(r, FloatVector.broadcast(F, C2))

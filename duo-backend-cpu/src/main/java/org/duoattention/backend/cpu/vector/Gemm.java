@@ -31,8 +31,7 @@ final class Gemm {
     /** Columns packed at a time: the lines written stay in cache until all their lanes are there. */
     private static final int STRIP = 64;
 
-    private static final ValueLayout.OfFloat F32 =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private Gemm() {}
 
@@ -52,13 +51,7 @@ final class Gemm {
 
     /** Same contract as {@link org.duoattention.backend.cpu.kernel.CpuKernels#linear}. */
     static void linear(
-            float[] packed,
-            Matrix weight,
-            @Nullable Matrix bias,
-            Matrix out,
-            long from,
-            long to,
-            Workspace workspace) {
+            float[] packed, Matrix weight, @Nullable Matrix bias, Matrix out, long from, long to, Workspace workspace) {
         int in = weight.columns();
         int tokens = Math.toIntExact(out.rows());
         int panels = panels(tokens);

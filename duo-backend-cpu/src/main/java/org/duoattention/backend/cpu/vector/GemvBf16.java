@@ -26,7 +26,8 @@ final class GemvBf16 {
      * @param x the input, floats from byte {@code xo}
      * @param body elements, a multiple of {@link Simd#PANEL}
      */
-    static void four(MemorySegment w, long w0, long w1, long w2, long w3, MemorySegment x, long xo, int body, float[] y) {
+    static void four(
+            MemorySegment w, long w0, long w1, long w2, long w3, MemorySegment x, long xo, int body, float[] y) {
         FloatVector a0 = FloatVector.zero(F), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
         for (int i = 0; i < body; i += PANEL) {
             FloatVector x0 = FloatVector.fromMemorySegment(F, x, xo + 4L * i, LITTLE_ENDIAN);
@@ -34,21 +35,29 @@ final class GemvBf16 {
             long at = 2L * i;
             long next = at + 2L * L;
             IntVector v;
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w0 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector)
+                    ShortVector.fromMemorySegment(S, w, w0 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             a0 = v.lanewise(LSHL, 16).reinterpretAsFloats().fma(x0, a0);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w0 + next, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector) ShortVector.fromMemorySegment(S, w, w0 + next, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             b0 = v.lanewise(LSHL, 16).reinterpretAsFloats().fma(x1, b0);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w1 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector)
+                    ShortVector.fromMemorySegment(S, w, w1 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             a1 = v.lanewise(LSHL, 16).reinterpretAsFloats().fma(x0, a1);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w1 + next, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector) ShortVector.fromMemorySegment(S, w, w1 + next, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             b1 = v.lanewise(LSHL, 16).reinterpretAsFloats().fma(x1, b1);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w2 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector)
+                    ShortVector.fromMemorySegment(S, w, w2 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             a2 = v.lanewise(LSHL, 16).reinterpretAsFloats().fma(x0, a2);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w2 + next, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector) ShortVector.fromMemorySegment(S, w, w2 + next, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             b2 = v.lanewise(LSHL, 16).reinterpretAsFloats().fma(x1, b2);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w3 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector)
+                    ShortVector.fromMemorySegment(S, w, w3 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             a3 = v.lanewise(LSHL, 16).reinterpretAsFloats().fma(x0, a3);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w3 + next, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector) ShortVector.fromMemorySegment(S, w, w3 + next, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             b3 = v.lanewise(LSHL, 16).reinterpretAsFloats().fma(x1, b3);
         }
         y[0] = a0.add(b0).reduceLanes(ADD);

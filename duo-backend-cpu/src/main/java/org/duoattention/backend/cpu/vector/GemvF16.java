@@ -29,45 +29,56 @@ final class GemvF16 {
      * @param x the input, floats from byte {@code xo}
      * @param body elements, a multiple of {@link Simd#PANEL}
      */
-    static void four(MemorySegment w, long w0, long w1, long w2, long w3, MemorySegment x, long xo, int body, float[] y) {
+    static void four(
+            MemorySegment w, long w0, long w1, long w2, long w3, MemorySegment x, long xo, int body, float[] y) {
         FloatVector a0 = FloatVector.zero(F), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
         FloatVector two = FloatVector.broadcast(F, 2);
         FloatVector least = FloatVector.broadcast(F, Half.MINUS_LEAST_NORMAL);
         for (int i = 0; i < body; i += PANEL) {
-            FloatVector x0 = FloatVector.fromMemorySegment(F, x, xo + 4L * i, LITTLE_ENDIAN).mul(Half.HALF_UNSCALE);
-            FloatVector x1 = FloatVector.fromMemorySegment(F, x, xo + 4L * (i + L), LITTLE_ENDIAN).mul(Half.HALF_UNSCALE);
+            FloatVector x0 = FloatVector.fromMemorySegment(F, x, xo + 4L * i, LITTLE_ENDIAN)
+                    .mul(Half.HALF_UNSCALE);
+            FloatVector x1 = FloatVector.fromMemorySegment(F, x, xo + 4L * (i + L), LITTLE_ENDIAN)
+                    .mul(Half.HALF_UNSCALE);
             long at = 2L * i;
             long next = at + 2L * L;
             IntVector v, m, n;
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w0 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector)
+                    ShortVector.fromMemorySegment(S, w, w0 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             a0 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().fma(x0, a0);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w0 + next, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector) ShortVector.fromMemorySegment(S, w, w0 + next, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             b0 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().fma(x1, b0);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w1 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector)
+                    ShortVector.fromMemorySegment(S, w, w1 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             a1 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().fma(x0, a1);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w1 + next, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector) ShortVector.fromMemorySegment(S, w, w1 + next, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             b1 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().fma(x1, b1);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w2 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector)
+                    ShortVector.fromMemorySegment(S, w, w2 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             a2 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().fma(x0, a2);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w2 + next, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector) ShortVector.fromMemorySegment(S, w, w2 + next, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             b2 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().fma(x1, b2);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w3 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector)
+                    ShortVector.fromMemorySegment(S, w, w3 + at, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             a3 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().fma(x0, a3);
-            v = (IntVector) ShortVector.fromMemorySegment(S, w, w3 + next, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            v = (IntVector) ShortVector.fromMemorySegment(S, w, w3 + next, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             b3 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().fma(x1, b3);

@@ -20,7 +20,8 @@ final class GemvF32 {
      * @param x the input, floats from byte {@code xo}
      * @param body elements, a multiple of {@link Simd#PANEL}
      */
-    static void four(MemorySegment w, long w0, long w1, long w2, long w3, MemorySegment x, long xo, int body, float[] y) {
+    static void four(
+            MemorySegment w, long w0, long w1, long w2, long w3, MemorySegment x, long xo, int body, float[] y) {
         FloatVector a0 = FloatVector.zero(F), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
         for (int i = 0; i < body; i += PANEL) {
             long at = 4L * i;

@@ -170,8 +170,7 @@ final class MicroKernel {
         t1.intoArray(c, c1 + L);
     }
 
-    private static void one(
-            float[] a, int ao, float[] x, int xo, int ldx, float[] c, int co, int kc) {
+    private static void one(float[] a, int ao, float[] x, int xo, int ldx, float[] c, int co, int kc) {
         FloatVector s0 = FloatVector.fromArray(F, c, co);
         FloatVector t0 = FloatVector.fromArray(F, c, co + L);
         int p = xo;

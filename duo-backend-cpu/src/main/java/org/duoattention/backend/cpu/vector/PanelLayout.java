@@ -21,11 +21,9 @@ import org.duoattention.backend.cpu.kernel.Matrix;
  * different slots.
  */
 final class PanelLayout implements KvLayout {
-    private static final ValueLayout.OfFloat F32 =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfInt I32 = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final ValueLayout.OfShort I16 =
-            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfShort I16 = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     @Override
     public long keyBytes(DType dtype, int headDim, long slots) {
@@ -40,7 +38,8 @@ final class PanelLayout implements KvLayout {
 
     /** Byte offset of the key panel that holds a slot. */
     static long panel(KvHead head, long slot) {
-        return head.keyOffset() + slot / PANEL * PANEL * head.headDim() * head.dtype().bytes();
+        return head.keyOffset()
+                + slot / PANEL * PANEL * head.headDim() * head.dtype().bytes();
     }
 
     /** Byte offset of the first element of a slot's key; the next one is {@code PANEL} elements further. */

@@ -13,8 +13,7 @@ import org.duoattention.backend.cpu.kernel.Matrix;
 
 /** Root-mean-square normalisation. */
 final class RmsNorm {
-    private static final ValueLayout.OfFloat F32 =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private RmsNorm() {}
 
@@ -50,8 +49,7 @@ final class RmsNorm {
         return sum;
     }
 
-    private static void multiply(
-            MemorySegment x, long from, float factor, float[] scale, MemorySegment out, long to) {
+    private static void multiply(MemorySegment x, long from, float factor, float[] scale, MemorySegment out, long to) {
         int i = 0;
         for (; i <= scale.length - L; i += L) {
             FloatVector.fromMemorySegment(F, x, from + 4L * i, LITTLE_ENDIAN)

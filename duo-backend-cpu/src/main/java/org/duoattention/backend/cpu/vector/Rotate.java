@@ -12,8 +12,7 @@ import org.duoattention.backend.cpu.kernel.Matrix;
 
 /** Rotary position embedding. */
 final class Rotate {
-    private static final ValueLayout.OfFloat F32 =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private Rotate() {}
 

@@ -1,8 +1,5 @@
 package org.duoattention.backend.cpu.vector;
 
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -38,12 +35,11 @@ final class Simd {
     static String description() {
         String arch = System.getProperty("os.arch");
         boolean x86 = arch.equals("amd64") || arch.equals("x86_64");
-        String name =
-                switch (SHAPE) {
-                    case S_512_BIT -> x86 ? "AVX-512" : "512-bit";
-                    case S_256_BIT -> x86 ? "AVX2" : "256-bit";
-                    default -> x86 ? "SSE" : "NEON";
-                };
+        String name = switch (SHAPE) {
+            case S_512_BIT -> x86 ? "AVX-512" : "512-bit";
+            case S_256_BIT -> x86 ? "AVX2" : "256-bit";
+            default -> x86 ? "SSE" : "NEON";
+        };
         return "Vector API, " + name + " (" + L + " float lanes)";
     }
 }

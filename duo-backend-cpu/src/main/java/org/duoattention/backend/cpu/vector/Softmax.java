@@ -34,8 +34,7 @@ final class Softmax {
         }
         IntVector bits = max.reinterpretAsInts();
         // Negative floats compare like their bits once all bits but the sign are flipped; the same step goes back.
-        int key = bits.lanewise(XOR, bits.lanewise(ASHR, 31).lanewise(LSHR, 1))
-                .reduceLanes(MAX);
+        int key = bits.lanewise(XOR, bits.lanewise(ASHR, 31).lanewise(LSHR, 1)).reduceLanes(MAX);
         return Float.intBitsToFloat(key ^ key >> 31 >>> 1);
     }
 

@@ -14,8 +14,7 @@ import org.duoattention.backend.cpu.kernel.Matrix;
 
 /** The gated activation of the feed-forward layer. */
 final class SwiGlu {
-    private static final ValueLayout.OfFloat F32 =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private SwiGlu() {}
 

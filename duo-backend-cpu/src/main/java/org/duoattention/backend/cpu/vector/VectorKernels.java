@@ -27,8 +27,7 @@ public final class VectorKernels implements CpuKernels {
     /** Tokens up to which weights are multiplied as they stream by: a panel of 16 to 32 costs as much whatever it holds. */
     static final int GEMV_TOKENS = 12;
 
-    private static final ValueLayout.OfFloat F32 =
-            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final KvLayout layout = new PanelLayout();
 

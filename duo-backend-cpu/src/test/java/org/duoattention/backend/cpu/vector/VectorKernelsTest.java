@@ -45,8 +45,7 @@ class VectorKernelsTest {
     }
 
     static Stream<Arguments> typesAndSizes() {
-        return Arrays.stream(TYPES)
-                .flatMap(type -> Arrays.stream(SIZES).mapToObj(size -> Arguments.of(type, size)));
+        return Arrays.stream(TYPES).flatMap(type -> Arrays.stream(SIZES).mapToObj(size -> Arguments.of(type, size)));
     }
 
     @ParameterizedTest
@@ -286,7 +285,8 @@ class VectorKernelsTest {
     }
 
     private MemorySegment rows(CpuKernels kernels, KvHead head) {
-        MemorySegment rows = arena.allocate(2 * head.slots() * head.headDim() * head.dtype().bytes());
+        MemorySegment rows =
+                arena.allocate(2 * head.slots() * head.headDim() * head.dtype().bytes());
         kernels.layout().copyOut(head, 0, head.slots(), rows, 0);
         return rows;
     }
@@ -315,7 +315,8 @@ class VectorKernelsTest {
 
     private Matrix copy(Matrix matrix) {
         Matrix copy = matrix(matrix.dtype(), matrix.rows(), matrix.columns());
-        MemorySegment.copy(matrix.segment(), 0, copy.segment(), 0, matrix.segment().byteSize());
+        MemorySegment.copy(
+                matrix.segment(), 0, copy.segment(), 0, matrix.segment().byteSize());
         return copy;
     }
 
