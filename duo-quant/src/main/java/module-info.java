@@ -1,4 +1,4 @@
-/** Reference arithmetic of quantised weights and KV caches, which kernels are tested against. */
+/** Numbers as they are stored: the writer of safetensors checkpoints. */
 module org.duoattention.quant {
     requires transitive org.duoattention.api;
     requires static org.jspecify;

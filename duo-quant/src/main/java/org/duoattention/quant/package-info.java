@@ -1,4 +1,4 @@
-/** Quantised formats in plain Java: the arithmetic that every kernel must agree with. */
+/** Numbers as they are stored, in plain Java. */
 @NullMarked
 package org.duoattention.quant;
 

@@ -32,6 +32,7 @@ public final class StreamScheduler implements AutoCloseable {
     private final WorkQueue<Unit> queue = new WorkQueue<>();
     private final Thread owner;
     private boolean closing;
+    private @Nullable Throwable failure;
 
     /** Starts the owner thread, which opens a stream on the device. The device outlives the scheduler. */
     public StreamScheduler(Device device) {
@@ -42,13 +43,16 @@ public final class StreamScheduler implements AutoCloseable {
      * Runs one unit on the stream and waits for it. The unit's work is synchronised before this returns.
      *
      * @return what the body returned
-     * @throws IllegalStateException when the scheduler is closed
+     * @throws IllegalStateException when the scheduler is closed, or the device could not open a stream
      */
     @SuppressWarnings("unchecked")
     public <T> T run(Kind kind, Function<ComputeStream, T> body) {
         Unit unit = new Unit(body::apply, new CompletableFuture<>());
         lock.lock();
         try {
+            if (failure != null) {
+                throw new IllegalStateException("the device's stream failed: " + failure, failure);
+            }
             if (closing) {
                 throw new IllegalStateException("the model is closed");
             }
@@ -85,6 +89,21 @@ public final class StreamScheduler implements AutoCloseable {
                     unit.result().completeExceptionally(e);
                 }
             }
+        } catch (Throwable e) {
+            refuseAll(e);
+        }
+    }
+
+    /** Nobody waits for a stream that could not be opened. */
+    private void refuseAll(Throwable e) {
+        lock.lock();
+        try {
+            failure = e;
+            while (!queue.isEmpty()) {
+                queue.next().orElseThrow().result().completeExceptionally(e);
+            }
+        } finally {
+            lock.unlock();
         }
     }
 

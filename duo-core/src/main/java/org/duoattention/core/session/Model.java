@@ -185,6 +185,14 @@ public final class Model implements AutoCloseable {
         return Activations.bytes(device, shape(), chunk);
     }
 
+    /** Refuses to take tokens back where the device cannot do it. */
+    void requireRollback() {
+        if (!device.capabilities().contains(Capability.ROLLBACK)) {
+            throw new DuoException("Backend " + device.backendId() + " does not offer " + Capability.ROLLBACK.label()
+                    + "; feed the tokens that are to stay to a new session, or choose another backend");
+        }
+    }
+
     /** Refuses what this device's backend cannot do for a policy and a cache format. */
     void requireBackend(String policy, BlockFormat kv, Set<Capability> needed) {
         for (Capability capability : needed) {
@@ -208,15 +216,21 @@ public final class Model implements AutoCloseable {
         int chunk = plan.options().chunk();
         boolean grow = activations == null || activations.maxChunk() < chunk;
         long needed = Math.addExact(plan.kvBytes(), grow ? plan.activationBytes() : 0);
-        long available = device.availableBytes() + (activations == null ? 0 : activationBytes(activations.maxChunk()));
+        long available = device.availableBytes();
         if (needed > available) {
             throw tooLarge(plan, needed, available);
         }
         try {
-            if (grow) {
-                growActivations(chunk);
+            HybridCache cache = HybridCache.allocate(device, plan.cache());
+            try {
+                if (grow) {
+                    growActivations(chunk);
+                }
+            } catch (RuntimeException | Error e) {
+                cache.close();
+                throw e;
             }
-            Session session = new Session(this, plan, HybridCache.allocate(device, plan.cache()));
+            Session session = new Session(this, plan, cache);
             sessions.add(session);
             return session;
         } catch (DeviceMemoryException e) {
@@ -231,18 +245,20 @@ public final class Model implements AutoCloseable {
                 + "; ask for a shorter context, fewer retrieval heads or a smaller kv type");
     }
 
-    /** Replaces the scratch tensors on the stream's thread, where nothing else uses them meanwhile. */
+    /**
+     * Replaces the scratch tensors on the stream's thread, where nothing else uses them meanwhile. When there is no
+     * memory for the larger ones, the open sessions keep those they have.
+     */
     private void growActivations(int chunk) {
         scheduler.run(Kind.DECODE, stream -> {
-            stream.synchronize();
-            if (activations != null) {
-                activations.close();
-                activations = null;
-                decoder = null;
-            }
             Activations grown = new Activations(device, shape(), chunk);
+            Activations old = activations;
             activations = grown;
             decoder = new Decoder(config, rope, weights, grown);
+            if (old != null) {
+                stream.synchronize();
+                old.close();
+            }
             return 0;
         });
     }

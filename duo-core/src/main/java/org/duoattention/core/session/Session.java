@@ -184,8 +184,8 @@ public final class Session implements AutoCloseable {
      * then stands where its last prefill ended; otherwise something must be prefilled before the next generation.
      *
      * @param count tokens to take back, 0 to {@link #length}
-     * @throws DuoException when that cannot be done exactly because streaming heads have evicted what it would bring back;
-     *     nothing has changed then
+     * @throws DuoException when that cannot be done exactly because streaming heads have evicted what it would bring
+     *     back, or the backend has no rollback; nothing has changed then
      */
     public void rollback(long count) {
         exclusively(() -> {
@@ -195,11 +195,17 @@ public final class Session implements AutoCloseable {
             int length = (int) (tokens - count);
             if (count > 0) {
                 if (length < cache.length()) {
+                    model.requireRollback();
                     model.scheduler().run(Kind.DECODE, stream -> {
                         cache.truncate(stream, length);
                         return 0;
                     });
                     logits = length == prefillTokens ? prefillLogits : null;
+                    if (length < prefillTokens) {
+                        // The next tokens may differ, even when there are as many of them again.
+                        prefillTokens = -1;
+                        prefillLogits = null;
+                    }
                 }
                 generation = null;
                 tokens = length;

@@ -2,6 +2,7 @@ package org.duoattention.core.session;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -81,10 +82,11 @@ class KnownAnswersTest {
         ExpectedAnswers expected = ExpectedAnswers.read(KnownModels.directory(name));
         try (Model model = open(name, backend, new AssertingBackend(new OpaqueBackend()))) {
             // With chunks of one token both modes are the same, so the independent answers of these runs apply.
-            for (ExpectedAnswers.Streaming run : expected.duo()) {
-                if (run.chunk() != 1 || isTooLong(backend, run.ids())) {
-                    continue;
-                }
+            List<ExpectedAnswers.Streaming> runs = expected.duo().stream()
+                    .filter(run -> run.chunk() == 1 && !isTooLong(backend, run.ids()))
+                    .toList();
+            assumeFalse(runs.isEmpty(), () -> "skipped: " + name + " has no answers of chunks of 1 for " + backend);
+            for (ExpectedAnswers.Streaming run : runs) {
                 for (int chunk : chunks(backend, run.ids().length)) {
                     try (Session session = duo(model, run)
                             .prefillMode(PrefillMode.WINDOW)

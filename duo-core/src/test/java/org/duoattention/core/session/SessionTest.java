@@ -151,6 +151,24 @@ class SessionTest {
     }
 
     @Test
+    void theLogitsOfOtherTokensDoNotComeBack() {
+        try (Session session = full().open()) {
+            session.prefill(ids(32, 16));
+            session.rollback(16);
+            assertThatThrownBy(() -> session.prefill(ids(48, 17), progress -> {
+                        if (progress.done() == 32) {
+                            session.cancel();
+                        }
+                    }))
+                    .isInstanceOf(CancelledException.class);
+            session.rollback(16);
+            // As long as after the first prefill, but half of the tokens are others.
+            assertThat(session.length()).isEqualTo(32);
+            assertThatThrownBy(session::logits).isInstanceOf(DuoException.class).hasMessageContaining("prefill");
+        }
+    }
+
+    @Test
     void cancellationStopsAPrefillWithinOneChunkAndLosesNothing() {
         int[] prompt = ids(80, 8);
         try (Session session = full().open();

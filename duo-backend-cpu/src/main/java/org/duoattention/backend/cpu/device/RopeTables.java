@@ -41,6 +41,8 @@ final class RopeTables implements AutoCloseable {
                 return table;
             }
         }
+        // Its memory is about to be written over.
+        tables[oldest] = null;
         Table table = compute(rope, position, tokens, memory[oldest]);
         tables[oldest] = table;
         oldest = (oldest + 1) % KEPT;

@@ -46,8 +46,12 @@ public final class DuoCommand {
                 }
             }
         }));
-        int code = run(Console.system(), args);
-        finished.countDown();
+        int code;
+        try {
+            code = run(Console.system(), args);
+        } finally {
+            finished.countDown();
+        }
         System.exit(code);
     }
 
@@ -89,7 +93,7 @@ public final class DuoCommand {
                 console.out().flush();
             }
             return code;
-        } catch (DuoException | OutOfMemoryError | LinkageError e) {
+        } catch (DuoException | Error e) {
             return Failures.report(e, console.err(), top.stackTrace);
         }
     }
