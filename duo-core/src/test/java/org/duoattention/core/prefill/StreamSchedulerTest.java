@@ -2,18 +2,25 @@ package org.duoattention.core.prefill;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowable;
 
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import org.duoattention.api.backend.Device;
+import org.duoattention.core.BrokenDevice;
 import org.duoattention.core.prefill.StreamScheduler.Kind;
 import org.duoattention.tck.OpaqueBackend;
 import org.duoattention.tck.OpaqueDevice;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.Timeout.ThreadMode;
 
 /** The scheduler's order and its thread, without a clock: latches decide what waits when. */
 class StreamSchedulerTest {
@@ -103,5 +110,42 @@ class StreamSchedulerTest {
         scheduler.close();
         scheduler.close();
         assertThatThrownBy(() -> scheduler.run(Kind.DECODE, stream -> 1)).isInstanceOf(IllegalStateException.class);
+    }
+
+    @Test
+    @Timeout(value = 1, unit = TimeUnit.MINUTES, threadMode = ThreadMode.SEPARATE_THREAD)
+    void aDeviceThatOpensNoStreamFailsCallersBeforeAndAfter() throws InterruptedException {
+        RuntimeException cause = new IllegalArgumentException("no stream today");
+        CountDownLatch mayFail = new CountDownLatch(1);
+        Device broken = BrokenDevice.of(device, "openStream", () -> {
+            try {
+                mayFail.await();
+            } catch (InterruptedException e) {
+                throw new AssertionError(e);
+            }
+            return Optional.of(cause);
+        });
+        try (StreamScheduler hopeless = new StreamScheduler(broken)) {
+            List<Throwable> thrown = Collections.synchronizedList(new ArrayList<>());
+            List<Thread> callers = new ArrayList<>();
+            for (Kind kind : Kind.values()) {
+                Thread caller = Thread.ofPlatform()
+                        .daemon()
+                        .start(() -> thrown.add(catchThrowable(() -> hopeless.run(kind, stream -> order.add("ran")))));
+                while (caller.getState() != Thread.State.WAITING) {
+                    Thread.onSpinWait();
+                }
+                callers.add(caller);
+            }
+            mayFail.countDown();
+            for (Thread caller : callers) {
+                caller.join();
+            }
+            assertThat(thrown).hasSize(2).allMatch(e -> e == cause || e.getCause() == cause);
+            assertThatThrownBy(() -> hopeless.run(Kind.DECODE, stream -> order.add("ran")))
+                    .isInstanceOf(IllegalStateException.class)
+                    .hasCause(cause);
+            assertThat(order).isEmpty();
+        }
     }
 }
