@@ -34,6 +34,7 @@ class KnownAnswersTest {
     void fullAttentionMatches(String name, String backend) {
         ExpectedAnswers expected = ExpectedAnswers.read(KnownModels.directory(name));
         AssertingBackend opaque = new AssertingBackend(new OpaqueBackend());
+        int comparisons = 0;
         try (Model model = open(name, backend, opaque)) {
             for (ExpectedAnswers.Full prompt : expected.prompts()) {
                 if (isTooLong(backend, prompt.ids())) {
@@ -46,10 +47,12 @@ class KnownAnswersTest {
                             .maxContext(prompt.ids().length + prompt.greedy().length)
                             .open()) {
                         check(session, prompt.ids(), prompt.logits(), prompt.greedy(), "chunk " + chunk);
+                        comparisons++;
                     }
                 }
             }
         }
+        assertThat(comparisons).as("comparisons").isPositive();
         opaque.assertClosed();
     }
 
@@ -58,6 +61,7 @@ class KnownAnswersTest {
     void duoAttentionMatches(String name, String backend) {
         ExpectedAnswers expected = ExpectedAnswers.read(KnownModels.directory(name));
         AssertingBackend opaque = new AssertingBackend(new OpaqueBackend());
+        int comparisons = 0;
         try (Model model = open(name, backend, opaque)) {
             for (ExpectedAnswers.Streaming run : expected.duo()) {
                 if (isTooLong(backend, run.ids())) {
@@ -70,9 +74,11 @@ class KnownAnswersTest {
                             run.logits(),
                             run.greedy(),
                             "sinks " + run.sinks() + " chunk " + run.chunk());
+                    comparisons++;
                 }
             }
         }
+        assertThat(comparisons).as("comparisons").isPositive();
         opaque.assertClosed();
     }
 
