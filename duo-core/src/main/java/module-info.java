@@ -7,7 +7,7 @@ module org.duoattention.core {
     requires transitive org.duoattention.api;
     requires org.duoattention.quant;
     requires ai.djl.tokenizers;
-    requires transitive com.google.guice;
+    requires static com.google.guice;
     requires org.slf4j;
     requires tools.jackson.databind;
     requires static org.jspecify;

@@ -12,6 +12,7 @@ import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.SlabPlan;
 import org.duoattention.api.cache.SlotTable;
 import org.duoattention.core.DuoException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The key/value cache of one session: the slabs of a plan, layer by layer. A full cache for retrieval heads, a constant
@@ -131,17 +132,27 @@ public final class HybridCache implements AutoCloseable {
             SlotTable slots = stream.slots(slab, head);
             keep.add(slots.size() <= budget ? IntStream.range(0, slots.size()).toArray() : selection.keep(slots));
         }
+        for (int[] kept : keep) {
+            if (kept.length != keep.getFirst().length) {
+                throw new DuoException("The cache policy's selector keeps " + keep.getFirst().length
+                        + " slots of one head and "
+                        + kept.length + " of another of layer " + slab.spec().layer()
+                        + "; heads of one slab keep the same number");
+            }
+        }
         stream.compact(slab, keep);
     }
 
-    private static int[] checked(int[] keep, int slots, int budget) {
-        boolean ascending = keep.length <= budget;
-        for (int i = 0; ascending && i < keep.length; i++) {
-            ascending = keep[i] >= 0 && keep[i] < slots && (i == 0 || keep[i] > keep[i - 1]);
+    private static int[] checked(int @Nullable [] keep, int slots, int budget) {
+        if (keep == null || keep.length > budget) {
+            throw new DuoException("The cache policy's selector returned "
+                    + (keep == null ? "null" : keep.length + " indices") + "; expected at most " + budget);
         }
-        if (!ascending) {
-            throw new DuoException("The cache policy's selector must return strictly ascending indices of at most "
-                    + budget + " of " + slots + " slots, not " + java.util.Arrays.toString(keep));
+        for (int i = 0; i < keep.length; i++) {
+            if (keep[i] < 0 || keep[i] >= slots || i > 0 && keep[i] <= keep[i - 1]) {
+                throw new DuoException("The cache policy's selector returned index " + keep[i] + " at place " + i
+                        + "; expected strictly ascending indices below " + slots);
+            }
         }
         return keep;
     }

@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
+import org.duoattention.core.DuoException;
 
 /** Chooses tokens by a {@link Sampling}. Holds the random state of one generation; not thread-safe. */
 public final class Sampler {
@@ -21,10 +22,15 @@ public final class Sampler {
      *
      * @param logits one per token id; not changed
      * @param seen tokens that the repetition penalty applies to
+     * @throws DuoException when a logit is NaN
      */
     public int next(float[] logits, BitSet seen) {
         double[] scores = new double[logits.length];
         for (int i = 0; i < scores.length; i++) {
+            if (Float.isNaN(logits[i])) {
+                throw new DuoException("The model's logits are not numbers (NaN for token " + i
+                        + "); the weights may be damaged, or values overflow: try kv bf16 or f32");
+            }
             scores[i] = logits[i];
         }
         if (sampling.repetitionPenalty() != 1) {

@@ -91,12 +91,16 @@ public final class Generation implements Iterable<SessionEvent>, Iterator<Sessio
             finish(FinishReason.CANCELLED);
             return;
         }
+        session.step(this, this::chooseToken);
+    }
+
+    private void chooseToken() {
         if (newTokens == request.maxNewTokens()) {
             finish(FinishReason.LENGTH);
             return;
         }
         long start = System.nanoTime();
-        int fed = session.feedPending(this);
+        int fed = session.feedPending();
         if (fed > 0) {
             decodeSteps += fed;
             decodeTime = decodeTime.plusNanos(System.nanoTime() - start);

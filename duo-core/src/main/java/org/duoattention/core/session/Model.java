@@ -143,15 +143,19 @@ public final class Model implements AutoCloseable {
             closed = true;
             open = List.copyOf(sessions);
         }
-        open.forEach(Session::close);
-        scheduler.close();
-        synchronized (this) {
-            if (activations != null) {
-                activations.close();
-                activations = null;
-            }
+        Closer all = new Closer();
+        all.add(closer);
+        all.add(this::closeActivations);
+        all.add(scheduler);
+        open.forEach(all::add);
+        all.close();
+    }
+
+    private synchronized void closeActivations() {
+        if (activations != null) {
+            activations.close();
+            activations = null;
         }
-        closer.close();
     }
 
     // What sessions and their builders use
@@ -215,10 +219,14 @@ public final class Model implements AutoCloseable {
         }
         int chunk = plan.options().chunk();
         boolean grow = activations == null || activations.maxChunk() < chunk;
-        long needed = Math.addExact(plan.kvBytes(), grow ? plan.activationBytes() : 0);
+        long needed = plan.kvBytes() + (grow ? plan.activationBytes() : 0);
         long available = device.availableBytes();
         if (needed > available) {
             throw tooLarge(plan, needed, available);
+        }
+        if (plan.options().maxContext() > Session.MAX_TOKENS) {
+            throw new DuoException("max-context is " + plan.options().maxContext() + "; a session holds at most "
+                    + Session.MAX_TOKENS + " tokens");
         }
         try {
             HybridCache cache = HybridCache.allocate(device, plan.cache());

@@ -94,7 +94,11 @@ public final class ModelBuilder {
                     requirements,
                     closer);
         } catch (RuntimeException | Error e) {
-            closer.close();
+            try {
+                closer.close();
+            } catch (RuntimeException suppressed) {
+                e.addSuppressed(suppressed);
+            }
             throw e;
         }
     }

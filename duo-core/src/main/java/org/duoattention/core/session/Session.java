@@ -24,6 +24,9 @@ import org.jspecify.annotations.Nullable;
  * Sessions of one model share its weights and its device, and take turns chunk by chunk.
  */
 public final class Session implements AutoCloseable {
+    /** The most tokens that a session can remember. */
+    static final int MAX_TOKENS = Integer.MAX_VALUE - 8;
+
     private final Model model;
     private final SessionPlan plan;
     private final HybridCache cache;
@@ -38,6 +41,7 @@ public final class Session implements AutoCloseable {
     private @Nullable Generation generation;
     private volatile boolean cancelled;
     private boolean broken;
+    private boolean closeWhenDone;
     private boolean closed;
 
     Session(Model model, SessionPlan plan, HybridCache cache) {
@@ -226,15 +230,24 @@ public final class Session implements AutoCloseable {
     @Override
     public void close() {
         cancelled = true;
+        if (busy.isHeldByCurrentThread()) {
+            // A progress listener closes the session whose prefill it listens to: the prefill ends at the next chunk.
+            closeWhenDone = true;
+            return;
+        }
         busy.lock();
         try {
-            if (!closed) {
-                closed = true;
-                cache.close();
-                model.forget(this);
-            }
+            release();
         } finally {
             busy.unlock();
+        }
+    }
+
+    private void release() {
+        if (!closed) {
+            closed = true;
+            cache.close();
+            model.forget(this);
         }
     }
 
@@ -253,13 +266,14 @@ public final class Session implements AutoCloseable {
         return false;
     }
 
-    /** Feeds the last chosen token if that has not happened yet. Returns how many tokens were fed. */
-    int feedPending(Generation caller) {
-        return exclusively(() -> {
+    /** Runs one step of a generation, during which nobody else may use the session. */
+    void step(Generation caller, Runnable body) {
+        exclusively(() -> {
             if (generation != caller) {
                 throw new IllegalStateException("the session has moved on; this generation has ended");
             }
-            return feedPending();
+            body.run();
+            return 0;
         });
     }
 
@@ -290,7 +304,8 @@ public final class Session implements AutoCloseable {
         return (int) (tokens - cache.length());
     }
 
-    private int feedPending() {
+    /** Feeds the last chosen token if that has not happened yet. Returns how many tokens were fed. */
+    int feedPending() {
         int pending = pending();
         for (int i = tokens - pending; i < tokens; i++) {
             feed(Kind.DECODE, new int[] {history[i]}, true);
@@ -318,12 +333,16 @@ public final class Session implements AutoCloseable {
 
     private void push(int id) {
         if (tokens == history.length) {
-            history = Arrays.copyOf(history, (int) Math.min(Integer.MAX_VALUE - 8L, 2L * tokens));
+            history = Arrays.copyOf(history, (int) Math.min(MAX_TOKENS, 2L * tokens));
         }
         history[tokens++] = id;
     }
 
     private <T> T exclusively(Supplier<T> body) {
+        if (busy.isHeldByCurrentThread()) {
+            throw new IllegalStateException(
+                    "the session is in the middle of a call; a progress listener must not use it");
+        }
         if (!busy.tryLock()) {
             throw new IllegalStateException("the session is in use by another thread");
         }
@@ -337,6 +356,9 @@ public final class Session implements AutoCloseable {
             }
             return body.get();
         } finally {
+            if (closeWhenDone) {
+                release();
+            }
             busy.unlock();
         }
     }

@@ -170,7 +170,16 @@ public final class SessionBuilder {
         CacheSpec cache = new CacheSpec(plan, kv, context, sessionChunk, rollbackMargin);
         SessionOptions options = new SessionOptions(
                 policy, mask, sinkTokens, recentTokens, kv, sessionChunk, prefillMode, context, rollbackMargin);
-        return new SessionPlan(options, cache, cache.report(model.device()), model.activationBytes(sessionChunk));
+        try {
+            SessionPlan result =
+                    new SessionPlan(options, cache, cache.report(model.device()), model.activationBytes(sessionChunk));
+            long unused = Math.addExact(cache.bytes(model.device()), result.activationBytes());
+            return result;
+        } catch (ArithmeticException | IllegalArgumentException e) {
+            throw new DuoException(
+                    "A context of " + context + " tokens takes more bytes than can be counted; ask for a shorter one",
+                    e);
+        }
     }
 
     /**

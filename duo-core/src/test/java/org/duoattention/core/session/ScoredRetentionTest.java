@@ -119,6 +119,6 @@ class ScoredRetentionTest {
         Retention.Custom broken = new Retention.Custom(12, Optional.empty(), (slots, budget) -> new int[] {3, 1});
         assertThatThrownBy(() -> run(directory, new OpaqueBackend(), broken))
                 .isInstanceOf(DuoException.class)
-                .hasMessageContaining("strictly ascending");
+                .hasMessageContaining("strictly ascending indices");
     }
 }

@@ -58,7 +58,7 @@ class ConstructedModelTest {
             String[] cells = rows.get(layer).split("\t");
             assertThat(cells).hasSize(4);
             for (int head = 0; head < 4; head++) {
-                assertThat(cells[head].equals("1.0"))
+                assertThat(Double.parseDouble(cells[head]) == 1.0)
                         .isEqualTo(heads.retrieval(layer).contains(head));
             }
         }
