@@ -104,14 +104,14 @@ final class ChatCommand implements Callable<Integer> {
             if (line == null || line.strip().equals("/exit")) {
                 return;
             }
-            if (line.strip().equals("/reset")) {
-                conversation.reset();
-            } else if (!line.isBlank()) {
-                try {
+            try {
+                if (line.strip().equals("/reset")) {
+                    conversation.reset();
+                } else if (!line.isBlank()) {
                     conversation.turn(line, console);
-                } catch (DuoException e) {
-                    console.err().println("duo: " + e.getMessage());
                 }
+            } catch (DuoException e) {
+                console.err().println("duo: " + e.getMessage());
             }
         }
     }

@@ -31,6 +31,8 @@ final class Conversation implements AutoCloseable {
     private final GenerationRequest request;
     private final List<Map<String, String>> messages = new ArrayList<>();
     private volatile Session session;
+    /** Whether the session was closed to make room for one that could not be opened. */
+    private boolean lost;
 
     Conversation(
             Model model,
@@ -61,25 +63,35 @@ final class Conversation implements AutoCloseable {
         session.cancel();
     }
 
-    /** Forgets everything. */
+    /**
+     * Forgets everything.
+     *
+     * @throws DuoException when there is no memory for a new session; the next turn tries again
+     */
     void reset() {
         begin();
         reopen();
     }
 
     private void reopen() {
+        lost = true;
         session.close();
         session = sessions.open();
+        lost = false;
     }
 
     /**
      * Feeds what the user said and writes the answer as it comes.
      *
-     * @throws DuoException when the conversation no longer fits in the context; the turn is then forgotten
+     * @throws DuoException when the conversation no longer fits in the context, or a new session not in memory; the turn
+     *     is then forgotten
      */
     void turn(String said, Console console) {
         messages.add(Map.of("role", "user", "content", said));
         try {
+            if (lost) {
+                reopen();
+            }
             if (template.isPresent()) {
                 feed(tokenizer.encode(template.get().render(messages, null, true, Map.of()), false));
             } else {
