@@ -33,6 +33,9 @@ import tools.jackson.databind.node.ObjectNode;
         sortOptions = false,
         description = "Continues a prompt. The text goes to standard output as it comes, figures to standard error.")
 final class GenerateCommand implements Callable<Integer> {
+    /** At most so many lines tell of a prefill where there is no terminal for a bar. */
+    private static final long PROGRESS_LINES = 10;
+
     private final Console console;
 
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "Checkpoint directory.")
@@ -188,6 +191,9 @@ final class GenerateCommand implements Callable<Integer> {
                 new Progress(console, quiet || ids.length <= session.options().chunk(), "prefill", ids.length)) {
             session.prefill(ids, fed -> {
                 progress.add(fed.done() - done[0]);
+                if (fed.done() * PROGRESS_LINES / ids.length > done[0] * PROGRESS_LINES / ids.length) {
+                    progress.line("prefill: " + fed.done() + " of " + ids.length + " tokens");
+                }
                 done[0] = fed.done();
             });
         }
