@@ -252,6 +252,44 @@ class SessionLifecycleTest {
         backend.assertClosed();
     }
 
+    // Progress listeners
+
+    @Test
+    void aProgressListenerCannotUseTheSession() {
+        OpaqueBackend backend = new OpaqueBackend();
+        try (Model model = open(backend);
+                Session session = sessions(model, 8).open()) {
+            session.prefill(ids(24), progress -> {
+                for (Runnable use : List.<Runnable>of(
+                        () -> session.prefill(ids(1)),
+                        () -> session.rollback(1),
+                        session::logits,
+                        () -> session.generate(tokens(1)))) {
+                    assertThatThrownBy(use::run)
+                            .isInstanceOf(IllegalStateException.class)
+                            .hasMessageContaining("in the middle of a call");
+                }
+            });
+            session.prefill(ids(20));
+            assertThat(session.logits()).isEqualTo(undisturbed());
+        }
+        backend.assertClosed();
+    }
+
+    @Test
+    void aProgressListenerMayCloseTheSession() {
+        OpaqueBackend backend = new OpaqueBackend();
+        Model model = open(backend);
+        Session session = sessions(model, 8).open();
+        assertThatThrownBy(() -> session.prefill(ids(64), progress -> session.close()))
+                .isInstanceOfSatisfying(
+                        CancelledException.class,
+                        e -> assertThat(e.fedTokens()).isEqualTo(8));
+        isClosed(session);
+        model.close();
+        backend.assertClosed();
+    }
+
     /** At moments that the scheduler of the operating system chooses: whatever happens is one of the documented ends. */
     @ParameterizedTest(name = "the model: {0}")
     @ValueSource(booleans = {false, true})
