@@ -132,7 +132,12 @@ public final class Model implements AutoCloseable {
         return new SessionBuilder(this);
     }
 
-    /** Closes the sessions, the stream, the device and the checkpoint; no effect the second time. */
+    /**
+     * Closes the sessions, the stream, the device and the checkpoint; no effect the second time. Waits for work in
+     * progress.
+     *
+     * @throws IllegalStateException when a progress listener of one of the sessions calls it
+     */
     @Override
     public void close() {
         List<Session> open;
@@ -140,8 +145,12 @@ public final class Model implements AutoCloseable {
             if (closed) {
                 return;
             }
-            closed = true;
             open = List.copyOf(sessions);
+            if (open.stream().anyMatch(Session::isInUseByCaller)) {
+                throw new IllegalStateException(
+                        "a progress listener must not close the model; close the session or cancel");
+            }
+            closed = true;
         }
         Closer all = new Closer();
         all.add(closer);

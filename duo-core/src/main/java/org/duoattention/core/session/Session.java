@@ -246,9 +246,14 @@ public final class Session implements AutoCloseable {
     private void release() {
         if (!closed) {
             closed = true;
-            cache.close();
             model.forget(this);
+            cache.close();
         }
+    }
+
+    /** Whether the calling thread is inside one of this session's calls: a progress listener. */
+    boolean isInUseByCaller() {
+        return busy.isHeldByCurrentThread();
     }
 
     // What a generation uses
@@ -356,10 +361,13 @@ public final class Session implements AutoCloseable {
             }
             return body.get();
         } finally {
-            if (closeWhenDone) {
-                release();
+            try {
+                if (closeWhenDone) {
+                    release();
+                }
+            } finally {
+                busy.unlock();
             }
-            busy.unlock();
         }
     }
 }

@@ -162,8 +162,7 @@ class SessionLifecycleTest {
         // The chunk that ran when close was called ends; no other one begins.
         assertThat(work.get())
                 .isInstanceOfSatisfying(
-                        CancelledException.class,
-                        e -> assertThat(e.fedTokens()).isEqualTo(8));
+                        CancelledException.class, e -> assertThat(e.fedTokens()).isEqualTo(8));
         isClosed(session);
         model.close();
         backend.assertClosed();
@@ -195,11 +194,13 @@ class SessionLifecycleTest {
             throws Exception {
         CountDownLatch deviceMayGoOn = new CountDownLatch(1);
         CountDownLatch deviceIsBusy = new CountDownLatch(1);
-        Thread blocker = Thread.ofPlatform().daemon().start(() -> model.scheduler().run(Kind.DECODE, stream -> {
-            deviceIsBusy.countDown();
-            awaitUninterruptibly(deviceMayGoOn);
-            return 0;
-        }));
+        Thread blocker = Thread.ofPlatform()
+                .daemon()
+                .start(() -> model.scheduler().run(Kind.DECODE, stream -> {
+                    deviceIsBusy.countDown();
+                    awaitUninterruptibly(deviceMayGoOn);
+                    return 0;
+                }));
         deviceIsBusy.await();
         Thread worker = Thread.ofPlatform().daemon().start(work);
         untilItWaits(worker);
@@ -277,14 +278,25 @@ class SessionLifecycleTest {
     }
 
     @Test
+    void aProgressListenerMayNotCloseTheModel() {
+        OpaqueBackend backend = new OpaqueBackend();
+        Model model = open(backend);
+        Session session = sessions(model, 8).open();
+        assertThatThrownBy(() -> session.prefill(ids(64), progress -> model.close()))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("progress listener");
+        model.close();
+        backend.assertClosed();
+    }
+
+    @Test
     void aProgressListenerMayCloseTheSession() {
         OpaqueBackend backend = new OpaqueBackend();
         Model model = open(backend);
         Session session = sessions(model, 8).open();
         assertThatThrownBy(() -> session.prefill(ids(64), progress -> session.close()))
                 .isInstanceOfSatisfying(
-                        CancelledException.class,
-                        e -> assertThat(e.fedTokens()).isEqualTo(8));
+                        CancelledException.class, e -> assertThat(e.fedTokens()).isEqualTo(8));
         isClosed(session);
         model.close();
         backend.assertClosed();
