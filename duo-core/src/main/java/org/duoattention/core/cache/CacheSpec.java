@@ -33,13 +33,4 @@ public record CacheSpec(CachePlan plan, BlockFormat format, long maxTokens, int 
         }
         return reports;
     }
-
-    /** Bytes of the whole cache on a device. */
-    public long bytes(Device device) {
-        long bytes = 0;
-        for (SlabReport report : report(device)) {
-            bytes = Math.addExact(bytes, report.bytes());
-        }
-        return bytes;
-    }
 }

@@ -82,7 +82,7 @@ public final class HybridCache implements AutoCloseable {
 
     /** Exact bytes of all slabs. */
     public long bytes() {
-        return report.stream().mapToLong(SlabReport::bytes).sum();
+        return SlabReport.totalBytes(report);
     }
 
     /**

@@ -173,7 +173,7 @@ public final class SessionBuilder {
         try {
             SessionPlan result =
                     new SessionPlan(options, cache, cache.report(model.device()), model.activationBytes(sessionChunk));
-            long unused = Math.addExact(cache.bytes(model.device()), result.activationBytes());
+            long unused = Math.addExact(result.kvBytes(), result.activationBytes());
             return result;
         } catch (ArithmeticException | IllegalArgumentException e) {
             throw new DuoException(

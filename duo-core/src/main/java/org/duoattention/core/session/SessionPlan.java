@@ -15,6 +15,6 @@ import org.duoattention.core.cache.SlabReport;
 public record SessionPlan(SessionOptions options, CacheSpec cache, List<SlabReport> slabs, long activationBytes) {
     /** Exact bytes of keys, values and scales. */
     public long kvBytes() {
-        return slabs.stream().mapToLong(SlabReport::bytes).sum();
+        return SlabReport.totalBytes(slabs);
     }
 }
