@@ -91,10 +91,20 @@ public final class Decoder {
      * @return F32 {@code [1, vocabulary]}, valid until the next call; owned by the scratch tensors
      */
     public Tensor logits(ComputeStream stream, int tokens) {
-        Tensor last = scratch.residual.rows(tokens - 1L, 1);
-        Tensor normed = scratch.normed.rows(0, 1);
-        stream.rmsNorm(last, weights.finalNorm, epsilon, normed);
-        stream.linear(normed, weights.head.to(scratch.logits));
+        logits(stream, tokens - 1, scratch.logits);
         return scratch.logits;
+    }
+
+    /**
+     * Logits of consecutive tokens of the chunk that was fed last.
+     *
+     * @param first index of the first token within the chunk
+     * @param out F32 {@code [tokens, vocabulary]}; owned by the caller
+     */
+    public void logits(ComputeStream stream, int first, Tensor out) {
+        long count = out.spec().rows();
+        Tensor normed = scratch.normed.rows(0, count);
+        stream.rmsNorm(scratch.residual.rows(first, count), weights.finalNorm, epsilon, normed);
+        stream.linear(normed, weights.head.to(out));
     }
 }

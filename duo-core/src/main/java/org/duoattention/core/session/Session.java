@@ -104,25 +104,54 @@ public final class Session implements AutoCloseable {
     public void prefill(int[] ids, Consumer<PrefillProgress> progress) {
         exclusively(() -> {
             check(ids);
-            generation = null;
-            feedPending();
-            ChunkPlan chunks = new ChunkPlan(ids.length, plan.options().chunk());
-            for (long i = 0; i < chunks.chunks(); i++) {
-                int from = (int) chunks.start(i);
-                if (takeCancellation()) {
-                    throw new CancelledException(from, ids.length);
-                }
-                int[] chunk = Arrays.copyOfRange(ids, from, from + chunks.size(i));
-                feed(Kind.PREFILL, chunk, i == chunks.chunks() - 1);
-                for (int id : chunk) {
-                    push(id);
-                }
-                progress.accept(new PrefillProgress(from + (long) chunk.length, ids.length));
-            }
-            prefillLogits = logits;
-            prefillTokens = tokens;
+            feedChunks(ids, progress, null);
             return 0;
         });
+    }
+
+    /**
+     * Feeds tokens as {@link #prefill(int[], Consumer)} does and says how likely the model held each of them, through the
+     * cache that this session has. Takes memory for a few rows of logits meanwhile.
+     *
+     * @return for every id but the first its natural log-probability after everything before it in the session: {@code
+     *     ids.length - 1} values; the first id is fed and not scored
+     * @throws DuoException as {@code prefill}
+     * @throws CancelledException as {@code prefill}
+     * @throws org.duoattention.api.backend.DeviceMemoryException when there is no memory for the logits; nothing is fed
+     *     then
+     */
+    public double[] score(int[] ids, Consumer<PrefillProgress> progress) {
+        return exclusively(() -> {
+            check(ids);
+            try (TokenScorer scorer = new TokenScorer(
+                    model.device(),
+                    ids,
+                    model.shape().vocabSize(),
+                    plan.options().chunk())) {
+                feedChunks(ids, progress, scorer);
+                return scorer.logProbabilities();
+            }
+        });
+    }
+
+    private void feedChunks(int[] ids, Consumer<PrefillProgress> progress, @Nullable TokenScorer scorer) {
+        generation = null;
+        feedPending();
+        ChunkPlan chunks = new ChunkPlan(ids.length, plan.options().chunk());
+        for (long i = 0; i < chunks.chunks(); i++) {
+            int from = (int) chunks.start(i);
+            if (takeCancellation()) {
+                throw new CancelledException(from, ids.length);
+            }
+            int[] chunk = Arrays.copyOfRange(ids, from, from + chunks.size(i));
+            feed(Kind.PREFILL, chunk, i == chunks.chunks() - 1, scorer);
+            for (int id : chunk) {
+                push(id);
+            }
+            progress.accept(new PrefillProgress(from + (long) chunk.length, ids.length));
+        }
+        prefillLogits = logits;
+        prefillTokens = tokens;
     }
 
     private void check(int[] ids) {
@@ -313,15 +342,18 @@ public final class Session implements AutoCloseable {
     int feedPending() {
         int pending = pending();
         for (int i = tokens - pending; i < tokens; i++) {
-            feed(Kind.DECODE, new int[] {history[i]}, true);
+            feed(Kind.DECODE, new int[] {history[i]}, true, null);
         }
         return pending;
     }
 
-    private void feed(Kind kind, int[] ids, boolean wantLogits) {
+    private void feed(Kind kind, int[] ids, boolean wantLogits, @Nullable TokenScorer scorer) {
         broken = true;
         logits = model.scheduler().run(kind, stream -> {
             model.decoder().feed(stream, ids, cache, plan.options().prefillMode());
+            if (scorer != null) {
+                scorer.score(stream, model.decoder(), ids.length);
+            }
             if (!wantLogits) {
                 return null;
             }

@@ -82,6 +82,41 @@ class SessionTest {
         }
     }
 
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 15, 16, 17, 40})
+    void scoresAreTheLogProbabilitiesOfOneTokenAfterTheOther(int count) {
+        int[] ids = ids(count, 5);
+        int[] before = ids(3, 6);
+        try (Session scored = duo().chunk(1).open();
+                Session stepped = duo().chunk(1).open()) {
+            scored.prefill(before);
+            double[] scores = scored.score(ids, progress -> {});
+            stepped.prefill(before);
+            assertThat(scores).hasSize(count - 1);
+            for (int i = 0; i < count; i++) {
+                stepped.prefill(new int[] {ids[i]});
+                if (i < count - 1) {
+                    assertThat(scores[i]).isCloseTo(logProbability(stepped.logits(), ids[i + 1]), within(1e-9));
+                }
+            }
+            assertThat(scored.logits()).containsExactly(stepped.logits());
+            assertThat(scored.length()).isEqualTo(stepped.length());
+        }
+        try (Session chunked = full().open();
+                Session single = full().chunk(1).open()) {
+            assertThat(chunked.score(ids, progress -> {}))
+                    .containsExactly(single.score(ids, progress -> {}), within(1e-5));
+        }
+    }
+
+    private static double logProbability(float[] logits, int id) {
+        double sum = 0;
+        for (float logit : logits) {
+            sum += Math.exp(logit);
+        }
+        return logits[id] - Math.log(sum);
+    }
+
     @Test
     void theCacheIsKeptAcrossTurns() {
         int[] first = ids(30, 1);

@@ -69,6 +69,7 @@ public final class DuoCommand {
                 .addSubcommand(new ChatCommand(console))
                 .addSubcommand(new TemplateCommand(console))
                 .addSubcommand(new ModelCommand(console))
+                .addSubcommand(new CommandLine(new EvalCommand()).addSubcommand(new PerplexityCommand(console)))
                 .addSubcommand(new BackendsCommand(console))
                 .addSubcommand(new DemoModelCommand(console))
                 .setOut(new PrintWriter(console.out(), true, StandardCharsets.UTF_8))

@@ -18,6 +18,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Every bad option ends in one sentence that names it and its value, exit code 2, and nothing written. */
 class BadInputTest {
     private static final String GENERATE = "generate --model NANO --ids 1,2,3 --max-new-tokens 2 --quiet ";
+    private static final String PERPLEXITY = "eval perplexity --model NANO --text FILE --quiet ";
     private static final String NEEDLE = "needle --quiet ";
 
     @TempDir
@@ -61,6 +62,9 @@ class BadInputTest {
                 bad(NEEDLE + "--words 0", "--words", "0"),
                 bad("chat --model NANO --max-context 0", "--max-context", "0"),
                 bad("demo-model --out DIR/demo --context 3", "context", "3"),
+                bad(PERPLEXITY + "--context 1", "--context", "1"),
+                bad(PERPLEXITY + "--context -8", "--context", "-8"),
+                bad(PERPLEXITY + "--context 8 --policy streaming --sink 4 --recent 9", "sink 4", "recent 9", "8"),
                 // names that do not exist: what does is listed
                 bad(GENERATE + "--policy nonsense", "nonsense", "full", "duo", "streaming"),
                 bad(NEEDLE + "--policies full,nonsense", "nonsense", "full", "duo", "streaming"),
@@ -70,6 +74,12 @@ class BadInputTest {
                 bad(GENERATE + "--prefill-mode sideways", "--prefill-mode", "sideways", "window"),
                 bad(GENERATE + "--colour blue", "--colour"),
                 bad("sing", "sing"),
+                bad("eval", "subcommand"),
+                bad("eval sing", "sing"),
+                bad(PERPLEXITY + "--policy nonsense", "nonsense", "full", "duo", "streaming"),
+                bad(PERPLEXITY + "--policy full --recent 3", "full", "--recent"),
+                bad("eval perplexity --model NANO", "--text"),
+                bad("eval perplexity --text FILE", "--model"),
                 // options that nothing honours, or that contradict each other
                 bad(GENERATE + "--policy full --sink 1", "full", "--sink"),
                 bad(GENERATE + "--policy full --heads all", "full", "--heads"),
@@ -86,6 +96,9 @@ class BadInputTest {
                 bad(GENERATE + "--temperature 1 --top-p 2", "top-p", "2"),
                 bad("chat --model NANO --system hello", "--system", "template"),
                 // files
+                bad("eval perplexity --model NANO --text DIR/none.txt", "--text", "none.txt"),
+                bad("eval perplexity --model NANO --text DIR", "--text", "directory"),
+                bad("eval perplexity --model DIR/nowhere --text FILE", "nowhere"),
                 bad(GENERATE + "--heads DIR/nowhere", "nowhere"),
                 bad(GENERATE + "--mask DIR/nowhere.tsv", "nowhere.tsv"),
                 bad(GENERATE + "--json DIR/no/such/result.json", "--json", "result.json"),
