@@ -1,7 +1,8 @@
-/** Numbers as they are stored: the writer of safetensors checkpoints. */
+/** Numbers as they are stored: quantisation of keys and values, and the writer of safetensors checkpoints. */
 module org.duoattention.quant {
     requires transitive org.duoattention.api;
     requires static org.jspecify;
 
     exports org.duoattention.quant.checkpoint;
+    exports org.duoattention.quant.kv;
 }

@@ -1,5 +1,6 @@
 package org.duoattention.tck;
 
+import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -12,6 +13,8 @@ import org.duoattention.api.backend.Slab;
 import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.backend.Tensor;
 import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.api.tensor.TensorSpec;
 
 /**
@@ -54,6 +57,14 @@ public final class AssertingDevice implements Device {
     }
 
     @Override
+    public Tensor adopt(QuantizedMatrix matrix) {
+        checkOpen();
+        check(matrix.codes().scope().isAlive(), "adopted host memory is alive");
+        return opened(new AssertingTensor(
+                this, delegate.adopt(matrix), Optional.of(Arena.global().scope())));
+    }
+
+    @Override
     public Tensor allocate(TensorSpec spec) {
         checkOpen();
         return opened(new AssertingTensor(this, delegate.allocate(spec), Optional.empty()));
@@ -73,6 +84,12 @@ public final class AssertingDevice implements Device {
 
     @Override
     public long bytes(TensorSpec spec) {
+        checkOpen();
+        return delegate.bytes(spec);
+    }
+
+    @Override
+    public long bytes(QuantizedSpec spec) {
         checkOpen();
         return delegate.bytes(spec);
     }

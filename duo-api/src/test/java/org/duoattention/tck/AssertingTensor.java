@@ -3,6 +3,7 @@ package org.duoattention.tck;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import org.duoattention.api.backend.Tensor;
+import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.TensorSpec;
 
 /** A tensor of {@link AssertingDevice}: knows its owner, and which of the owner's elements it is. */
@@ -33,6 +34,11 @@ final class AssertingTensor implements Tensor {
     @Override
     public TensorSpec spec() {
         return delegate.spec();
+    }
+
+    @Override
+    public BlockFormat format() {
+        return delegate.format();
     }
 
     @Override

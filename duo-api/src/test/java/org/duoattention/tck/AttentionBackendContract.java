@@ -37,8 +37,16 @@ public abstract class AttentionBackendContract {
         return 0;
     }
 
+    /**
+     * How many elements of an input share a scale when the backend rounds it to 8 bits before it multiplies it with a
+     * quantised weight; 0, the default, when it does not round.
+     */
+    protected int activationGroup() {
+        return 0;
+    }
+
     private ContractSubject contractSubject() {
-        return new ContractSubject(backend(), options(), unsupported(), this::operandRounding);
+        return new ContractSubject(backend(), options(), unsupported(), this::operandRounding, activationGroup());
     }
 
     @Nested
@@ -59,6 +67,22 @@ public abstract class AttentionBackendContract {
 
     @Nested
     class Attention extends AttentionTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
+
+    @Nested
+    class QuantizedWeights extends QuantizedWeightsTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
+
+    @Nested
+    class QuantizedCache extends QuantizedCacheTopic {
         @Override
         ContractSubject subject() {
             return contractSubject();

@@ -15,12 +15,14 @@ import org.duoattention.api.tensor.DType;
  * @param options the options that its devices are opened with
  * @param unsupported the capabilities that it lacks
  * @param operandRounding see {@link AttentionBackendContract#operandRounding}
+ * @param activationGroup see {@link AttentionBackendContract#activationGroup}
  */
 record ContractSubject(
         AttentionBackend backend,
         Map<String, String> options,
         Set<Capability> unsupported,
-        ToDoubleFunction<DType> operandRounding) {
+        ToDoubleFunction<DType> operandRounding,
+        int activationGroup) {
     Device open() {
         return backend.open(options);
     }

@@ -36,6 +36,38 @@ final class ErrorBounds {
         return new Expected(OracleMath.linear(x, weight, bias, in, outputs), bounds);
     }
 
+    /**
+     * As {@link #linear} with a quantised weight: codes and offsets are summed apart, so that their sizes count and not
+     * that of the values they add up to; and when the input is rounded to 8 bits in groups, half a step of every group.
+     *
+     * @param sizes for every weight the sum of the absolute values of offset and scaled code
+     * @param activationGroup elements of x that share a scale of 8 bits, or 0 when x is not rounded
+     */
+    static Expected quantizedLinear(
+            double[] x, double[] weight, double[] sizes, double[] bias, int in, int outputs, int activationGroup) {
+        double[] sums = OracleMath.linear(Numbers.absolute(x), sizes, Numbers.absolute(bias), in, outputs);
+        double[] rounding = new double[sums.length];
+        if (activationGroup > 0) {
+            double[] steps = new double[x.length];
+            for (int from = 0; from < x.length; from += activationGroup) {
+                // A last group of a row may be short; groups do not span rows.
+                int to = Math.min(from + activationGroup, (from / in + 1) * in);
+                double most = 0;
+                for (int i = from; i < to; i++) {
+                    most = Math.max(most, Math.abs(x[i]));
+                }
+                Arrays.fill(steps, from, to, most / 127 / 2);
+                from = to - activationGroup;
+            }
+            rounding = OracleMath.linear(steps, Numbers.absolute(weight), new double[0], in, outputs);
+        }
+        double[] bounds = new double[sums.length];
+        for (int i = 0; i < bounds.length; i++) {
+            bounds[i] = (in + 8) * U * sums[i] + (1 + 0x1p-10) * rounding[i] + TINY;
+        }
+        return new Expected(OracleMath.linear(x, weight, bias, in, outputs), bounds);
+    }
+
     static Expected rmsNorm(double[] x, double[] weight, double epsilon) {
         return relative(OracleMath.rmsNorm(x, weight, epsilon), (weight.length / 2.0 + 8) * U);
     }

@@ -24,6 +24,8 @@ import org.duoattention.api.cache.ScoreSpec;
 import org.duoattention.api.model.HeadSet;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.junit.jupiter.api.Test;
 
 /** What a backend says of itself, and how it refuses what it says that it cannot do. */
@@ -46,7 +48,11 @@ abstract class IdentityTopic extends BackendTopic {
 
     @Test
     void probeAnswersAndNeverThrows() {
-        for (BlockFormat kv : SlabRun.formats()) {
+        List<BlockFormat> formats = new ArrayList<>(SlabRun.formats());
+        if (subject.supports(Capability.QUANTIZED_CACHE)) {
+            formats.addAll(SlabRun.quantizedFormats());
+        }
+        for (BlockFormat kv : formats) {
             for (DType weights : List.of(DType.F32, DType.F16, DType.BF16)) {
                 Probe answer = subject.backend().probe(requirements(Set.of(weights), kv, supported()));
                 assertThat(answer)
@@ -102,7 +108,8 @@ abstract class IdentityTopic extends BackendTopic {
         if (probe instanceof Probe.Usable) {
             assertThat(rig.slab(spec).bytes()).isGreaterThanOrEqualTo(10 * 2 * format.rowBytes(64));
         } else {
-            assertThatThrownBy(() -> rig.slab(spec)).isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> rig.slab(spec))
+                    .isInstanceOfAny(IllegalArgumentException.class, UnsupportedCapabilityException.class);
         }
     }
 
@@ -120,6 +127,18 @@ abstract class IdentityTopic extends BackendTopic {
         Slab streaming = rig.slab(EveryOperation.spec(new Retention.SinkAndRecent(1, 1)));
         rig.stream.append(slab, rows, rows);
         rig.stream.append(streaming, rows, rows);
+        QuantizedMatrix matrix = QuantizedNumbers.of(
+                        new QuantizedSpec(new BlockFormat.Grouped(8, 8, false, DType.F32), 8, 8), rig.random)
+                .matrix(rig.arena);
+        SlabSpec quantized = new SlabSpec(
+                SlabRun.shape(1, 1, 64),
+                0,
+                HeadSet.range(1),
+                new BlockFormat.Grouped(8, 64, true, DType.F16),
+                new Retention.All(),
+                10,
+                1,
+                0);
         for (Capability missing : subject.unsupported()) {
             List<ThrowingCallable> calls = switch (missing) {
                 case SCORES ->
@@ -138,6 +157,9 @@ abstract class IdentityTopic extends BackendTopic {
                             () -> rig.stream.saveBytes(slab),
                             () -> rig.stream.save(slab, rig.arena.allocate(8)),
                             () -> rig.stream.restore(slab, rig.arena.allocate(8)));
+                case QUANTIZED_WEIGHTS ->
+                    List.of(() -> rig.closing(device.adopt(matrix)), () -> device.bytes(matrix.spec()));
+                case QUANTIZED_CACHE -> List.of(() -> device.bytes(quantized), () -> rig.slab(quantized));
             };
             for (ThrowingCallable call : calls) {
                 assertThatThrownBy(call)

@@ -60,7 +60,7 @@ public final class OpaqueBackend implements AttentionBackend {
         if (!WEIGHTS.containsAll(requirements.weightTypes())) {
             reasons.add("weights are F32, F16 or BF16, not " + requirements.weightTypes());
         }
-        if (!(requirements.kv() instanceof BlockFormat.Dense)) {
+        if (requirements.kv() instanceof BlockFormat.Grouped && !capabilities.contains(Capability.QUANTIZED_CACHE)) {
             reasons.add("no " + requirements.kv().label() + " cache; choose f32, f16 or bf16");
         }
         if (!capabilities.containsAll(requirements.capabilities())) {

@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Nested;
 class OpaqueBackendWithoutCapabilitiesTest {
     private static ContractSubject withoutCapabilities() {
         Set<Capability> all = EnumSet.allOf(Capability.class);
-        return new ContractSubject(new OpaqueBackend(OpaqueBackend.DEFAULT_MEMORY, all), Map.of(), all, dtype -> 0);
+        return new ContractSubject(new OpaqueBackend(OpaqueBackend.DEFAULT_MEMORY, all), Map.of(), all, dtype -> 0, 0);
     }
 
     @Nested

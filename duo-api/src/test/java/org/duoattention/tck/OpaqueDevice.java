@@ -15,6 +15,8 @@ import org.duoattention.api.backend.UnsupportedCapabilityException;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.api.tensor.TensorSpec;
 
 /**
@@ -65,6 +67,30 @@ public final class OpaqueDevice implements Device {
     }
 
     @Override
+    public Tensor adopt(QuantizedMatrix matrix) {
+        checkOpen();
+        require(Capability.QUANTIZED_WEIGHTS);
+        QuantizedSpec format = matrix.spec();
+        TensorSpec spec = TensorSpec.of(DType.F32, format.rows(), format.columns());
+        double[] numbers = new double[elements(spec)];
+        for (int i = 0; i < numbers.length; i++) {
+            numbers[i] = matrix.valueAt(i / format.columns(), i % format.columns());
+            if (!Double.isFinite(numbers[i])) {
+                throw new IllegalArgumentException("a scale or offset of " + format + " is not finite");
+            }
+        }
+        reserve(format.toString(), bytes(format));
+        return opened(new OpaqueTensor(this, spec, format.format(), numbers, bytes(format), true));
+    }
+
+    @Override
+    public long bytes(QuantizedSpec spec) {
+        checkOpen();
+        require(Capability.QUANTIZED_WEIGHTS);
+        return spec.byteSize();
+    }
+
+    @Override
     public Tensor allocate(TensorSpec spec) {
         checkOpen();
         requireSupported(spec.dtype());
@@ -88,11 +114,13 @@ public final class OpaqueDevice implements Device {
     @Override
     public long bytes(SlabSpec spec) {
         checkOpen();
-        if (!(spec.format() instanceof BlockFormat.Dense dense)) {
-            throw new IllegalArgumentException(
-                    "the opaque backend has no " + spec.format().label() + " cache");
+        if (spec.format() instanceof BlockFormat.Grouped grouped) {
+            require(Capability.QUANTIZED_CACHE);
+            if (!grouped.asymmetric() || grouped.scaleType() != DType.F16) {
+                throw new IllegalArgumentException("a quantised cache has F16 scales and offsets, not " + grouped);
+            }
         }
-        long slot = 2 * dense.rowBytes(spec.shape().headDim()) + Long.BYTES + Float.BYTES;
+        long slot = 2 * spec.format().rowBytes(spec.shape().headDim()) + Long.BYTES + Float.BYTES;
         long slots = saturatedMultiply(spec.slotCapacity(), spec.heads().size());
         return saturatedMultiply(slots, slot);
     }

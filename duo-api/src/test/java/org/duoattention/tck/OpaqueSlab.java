@@ -1,12 +1,11 @@
 package org.duoattention.tck;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.duoattention.api.backend.Slab;
 import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.cache.Retention;
-import org.duoattention.api.tensor.BlockFormat;
-import org.duoattention.api.tensor.DType;
 
 /**
  * A slab of {@link OpaqueDevice}. The counters change when a call is made; the slots change when the stream's queue
@@ -101,8 +100,11 @@ final class OpaqueSlab implements Slab {
         return device == other;
     }
 
-    DType dtype() {
-        return ((BlockFormat.Dense) spec.format()).dtype();
+    /** What the slab holds of one row: {@code headDim} numbers from {@code from}, rounded as they are stored. */
+    double[] stored(double[] numbers, int from) {
+        return StoredRow.of(
+                spec.format(),
+                Arrays.copyOfRange(numbers, from, from + spec.shape().headDim()));
     }
 
     boolean isStreaming() {

@@ -55,7 +55,7 @@ final class OpaqueStream implements ComputeStream {
     @Override
     public void download(Tensor source, MemorySegment target) {
         checkUse();
-        OpaqueTensor from = input(source);
+        OpaqueTensor from = dense(source);
         TensorSpec spec = from.spec();
         StreamShapes.transfer(target.byteSize(), spec);
         target.fill((byte) 0xff);
@@ -103,8 +103,8 @@ final class OpaqueStream implements ComputeStream {
     @Override
     public void rmsNorm(Tensor x, Tensor weight, float epsilon, Tensor out) {
         checkUse();
-        OpaqueTensor from = input(x);
-        OpaqueTensor scale = input(weight);
+        OpaqueTensor from = dense(x);
+        OpaqueTensor scale = dense(weight);
         OpaqueTensor to = output(out);
         StreamShapes.rmsNorm(from.spec(), scale.spec(), to.spec());
         queue.add(() -> to.write(OracleMath.rmsNorm(from.read(), scale.read(), epsilon)));
@@ -113,9 +113,9 @@ final class OpaqueStream implements ComputeStream {
     @Override
     public void linear(Tensor x, Projection projection) {
         checkUse();
-        OpaqueTensor from = input(x);
+        OpaqueTensor from = dense(x);
         OpaqueTensor weight = input(projection.weight());
-        Optional<OpaqueTensor> bias = projection.bias().map(this::input);
+        Optional<OpaqueTensor> bias = projection.bias().map(this::dense);
         OpaqueTensor to = output(projection.out());
         StreamShapes.linear(from.spec(), weight.spec(), bias.map(OpaqueTensor::spec), to.spec());
         int outputs = (int) weight.spec().rows();
@@ -136,8 +136,8 @@ final class OpaqueStream implements ComputeStream {
     @Override
     public void swiGlu(Tensor gate, Tensor up, Tensor out) {
         checkUse();
-        OpaqueTensor a = input(gate);
-        OpaqueTensor b = input(up);
+        OpaqueTensor a = dense(gate);
+        OpaqueTensor b = dense(up);
         OpaqueTensor to = output(out);
         StreamShapes.same("swiGlu", a.spec(), b.spec(), to.spec());
         queue.add(() -> to.write(OracleMath.swiGlu(a.read(), b.read())));
@@ -147,7 +147,7 @@ final class OpaqueStream implements ComputeStream {
     public void add(Tensor target, Tensor x) {
         checkUse();
         OpaqueTensor to = output(target);
-        OpaqueTensor from = input(x);
+        OpaqueTensor from = dense(x);
         StreamShapes.same("add", to.spec(), from.spec());
         queue.add(() -> to.write(OracleMath.add(to.read(), from.read())));
     }
@@ -158,8 +158,8 @@ final class OpaqueStream implements ComputeStream {
     public void append(Slab slab, Tensor k, Tensor v) {
         checkUse();
         OpaqueSlab to = slab(slab);
-        OpaqueTensor keys = input(k);
-        OpaqueTensor values = input(v);
+        OpaqueTensor keys = dense(k);
+        OpaqueTensor values = dense(v);
         SlabSpec spec = to.spec();
         StreamShapes.append(spec, keys.spec(), values.spec());
         long tokens = keys.spec().rows();
@@ -177,13 +177,9 @@ final class OpaqueStream implements ComputeStream {
         for (int t = 0; t < keys.length / shape.kvWidth(); t++) {
             for (int i = 0; i < slab.slots.size(); i++) {
                 int at = t * shape.kvWidth() + slab.spec().heads().get(i) * dim;
-                double[] key = new double[dim];
-                double[] value = new double[dim];
-                for (int d = 0; d < dim; d++) {
-                    key[d] = HalfPrecision.round(slab.dtype(), keys[at + d]);
-                    value[d] = HalfPrecision.round(slab.dtype(), values[at + d]);
-                }
-                slab.slots.get(i).add(new OpaqueSlab.Slot(start + t, key, value, 0));
+                slab.slots
+                        .get(i)
+                        .add(new OpaqueSlab.Slot(start + t, slab.stored(keys, at), slab.stored(values, at), 0));
             }
         }
     }
@@ -192,7 +188,7 @@ final class OpaqueStream implements ComputeStream {
     public void attend(Slab slab, Tensor q, float scale, PrefillMode mode, Tensor out) {
         checkUse();
         OpaqueSlab from = slab(slab);
-        OpaqueTensor queries = input(q);
+        OpaqueTensor queries = dense(q);
         OpaqueTensor to = output(out);
         if (mode == PrefillMode.WINDOW) {
             device.require(Capability.WINDOW_PREFILL);
@@ -430,6 +426,12 @@ final class OpaqueStream implements ComputeStream {
             throw new IllegalArgumentException("a tensor of another device: " + tensor);
         }
         opaque.checkOpen();
+        return opaque;
+    }
+
+    private OpaqueTensor dense(Tensor tensor) {
+        OpaqueTensor opaque = input(tensor);
+        StreamShapes.check(!opaque.isQuantized(), "a quantised tensor is no operand of this operation: " + tensor);
         return opaque;
     }
 

@@ -3,12 +3,14 @@ package org.duoattention.tck;
 import java.util.Arrays;
 import java.util.Objects;
 import org.duoattention.api.backend.Tensor;
+import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.TensorSpec;
 
 /** A tensor of {@link OpaqueDevice}: a range of an array of doubles. */
 final class OpaqueTensor implements Tensor {
     private final OpaqueDevice device;
     private final TensorSpec spec;
+    private final BlockFormat format;
     private final double[] numbers;
     private final int offset;
     private final OpaqueTensor owner;
@@ -17,8 +19,14 @@ final class OpaqueTensor implements Tensor {
     private volatile boolean closed;
 
     OpaqueTensor(OpaqueDevice device, TensorSpec spec, double[] numbers, long bytes, boolean readOnly) {
+        this(device, spec, new BlockFormat.Dense(spec.dtype()), numbers, bytes, readOnly);
+    }
+
+    OpaqueTensor(
+            OpaqueDevice device, TensorSpec spec, BlockFormat format, double[] numbers, long bytes, boolean readOnly) {
         this.device = device;
         this.spec = spec;
+        this.format = format;
         this.numbers = numbers;
         this.offset = 0;
         this.owner = this;
@@ -29,6 +37,7 @@ final class OpaqueTensor implements Tensor {
     private OpaqueTensor(OpaqueTensor owner, TensorSpec spec, int offset) {
         this.device = owner.device;
         this.spec = spec;
+        this.format = owner.format;
         this.numbers = owner.numbers;
         this.offset = offset;
         this.owner = owner;
@@ -43,8 +52,21 @@ final class OpaqueTensor implements Tensor {
     }
 
     @Override
+    public BlockFormat format() {
+        device.checkOpen();
+        return format;
+    }
+
+    boolean isQuantized() {
+        return format instanceof BlockFormat.Grouped;
+    }
+
+    @Override
     public Tensor rows(long first, long count) {
         checkOpen();
+        if (isQuantized()) {
+            throw new UnsupportedOperationException("rows of the quantised tensor " + spec);
+        }
         Objects.checkFromIndexSize(first, count, spec.rows());
         return new OpaqueTensor(owner, spec.withRows(count), offset + (int) (first * spec.rowElements()));
     }

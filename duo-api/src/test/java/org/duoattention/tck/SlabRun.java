@@ -29,6 +29,10 @@ final class SlabRun {
     long chunkStart;
     private double[] keys = new double[0];
     private double[] values = new double[0];
+    private double[] keyErrors = new double[0];
+    private double[] valueErrors = new double[0];
+    /** Whether random keys and values of quantised slabs are such that quantising loses nothing. */
+    boolean exact = true;
 
     SlabRun(Rig rig, SlabSpec spec, PrefillMode mode, double operandRounding) {
         this.rig = rig;
@@ -46,12 +50,11 @@ final class SlabRun {
         SlabRun fork = new SlabRun(rig, spec, mode, operandRounding);
         fork.keys = keys;
         fork.values = values;
+        fork.keyErrors = keyErrors;
+        fork.valueErrors = valueErrors;
+        fork.exact = exact;
         fork.magnitude = magnitude;
         return fork;
-    }
-
-    DType dtype() {
-        return ((BlockFormat.Dense) spec.format()).dtype();
     }
 
     double[] randomRows(int tokens, int width) {
@@ -60,7 +63,27 @@ final class SlabRun {
 
     /** Appends random tokens. */
     void append(int tokens) {
-        append(randomRows(tokens, shape.kvWidth()), randomRows(tokens, shape.kvWidth()));
+        append(randomCacheRows(tokens), randomCacheRows(tokens));
+    }
+
+    private double[] randomCacheRows(int tokens) {
+        if (!exact || !(spec.format() instanceof BlockFormat.Grouped format)) {
+            return randomRows(tokens, shape.kvWidth());
+        }
+        // Codes from the smallest to the largest, offset and scale with few bits: these are what quantising finds.
+        double[] rows = new double[tokens * shape.kvWidth()];
+        for (int from = 0; from < rows.length; from += format.group()) {
+            double scale = Math.scalb(1 + rig.random.nextInt(8), -11) * magnitude;
+            double offset = Math.scalb(rig.random.nextInt(-64, 64), -6) * magnitude;
+            int low = rig.random.nextInt(format.group());
+            int high = (low + 1 + rig.random.nextInt(format.group() - 1)) % format.group();
+            for (int i = 0; i < format.group(); i++) {
+                int code =
+                        i == low ? 0 : i == high ? format.largestCode() : rig.random.nextInt(format.largestCode() + 1);
+                rows[from + i] = offset + code * scale;
+            }
+        }
+        return rows;
     }
 
     /** Appends the given tokens. */
@@ -73,20 +96,30 @@ final class SlabRun {
             rig.stream.append(slab, keyRows, valueRows);
         }
         chunkStart = keys.length / shape.kvWidth();
-        keys = concatenated(keys, k);
-        values = concatenated(values, v);
+        double[] exactErrors = new double[k.length];
+        keyErrors = concatenated(keyErrors, exact ? exactErrors : errors(k));
+        valueErrors = concatenated(valueErrors, exact ? exactErrors : errors(v));
+        keys = concatenated(keys, stored(k));
+        values = concatenated(values, stored(v));
     }
 
     private static org.duoattention.api.tensor.TensorSpec rows(int tokens, int width) {
         return org.duoattention.api.tensor.TensorSpec.of(DType.F32, tokens, width);
     }
 
-    private double[] concatenated(double[] history, double[] rows) {
+    private static double[] concatenated(double[] history, double[] rows) {
         double[] all = Arrays.copyOf(history, history.length + rows.length);
-        for (int i = 0; i < rows.length; i++) {
-            all[history.length + i] = HalfPrecision.round(dtype(), rows[i]);
-        }
+        System.arraycopy(rows, 0, all, history.length, rows.length);
         return all;
+    }
+
+    /** What the oracle works with: dense slabs round exactly so; quantised ones are allowed their errors instead. */
+    private double[] stored(double[] rows) {
+        return spec.format() instanceof BlockFormat.Dense ? StoredRow.of(spec.format(), rows) : rows;
+    }
+
+    private double[] errors(double[] rows) {
+        return StoredRow.errors(spec.format(), rows);
     }
 
     /** Attends with random queries and compares; returns the whole output. */
@@ -118,8 +151,11 @@ final class SlabRun {
 
     void truncate(long length) {
         rig.stream.truncate(slab, length);
-        keys = Arrays.copyOf(keys, (int) length * shape.kvWidth());
-        values = Arrays.copyOf(values, (int) length * shape.kvWidth());
+        int elements = (int) length * shape.kvWidth();
+        keys = Arrays.copyOf(keys, elements);
+        values = Arrays.copyOf(values, elements);
+        keyErrors = Arrays.copyOf(keyErrors, elements);
+        valueErrors = Arrays.copyOf(valueErrors, elements);
     }
 
     MemorySegment save() {
@@ -153,24 +189,36 @@ final class SlabRun {
         double[] absoluteQuery = Numbers.absolute(Arrays.copyOfRange(q, row, row + dim));
         int slots = 0;
         double largestSum = 0;
+        double largestShift = 0;
+        double[] shifts = new double[dim];
         for (int j = 0; j < p.length; j++) {
             if (visibility.sees(head, chunkStart + t, j)) {
                 slots++;
                 int at = j * shape.kvWidth() + head * dim;
                 double sum = 0;
+                double shift = 0;
                 for (int i = 0; i < dim; i++) {
-                    sum += absoluteQuery[i] * Math.abs(keys[at + i]);
+                    sum += absoluteQuery[i] * (Math.abs(keys[at + i]) + terms(keys[at + i]));
+                    shift += absoluteQuery[i] * keyErrors[at + i];
                 }
                 for (int i = 0; i < dim; i++) {
-                    bounds[row + i] += p[j] * Math.abs(values[at + i]);
+                    bounds[row + i] += p[j] * (Math.abs(values[at + i]) + terms(values[at + i]));
+                    shifts[i] += p[j] * valueErrors[at + i];
                 }
                 largestSum = Math.max(largestSum, scale * sum);
+                largestShift = Math.max(largestShift, scale * shift);
             }
         }
         double factor = ErrorBounds.probabilities(slots, dim, largestSum, operandRounding);
+        double moved = Math.expm1(2 * largestShift);
         for (int i = 0; i < dim; i++) {
-            bounds[row + i] = bounds[row + i] * factor + 0x1p-120;
+            bounds[row + i] = bounds[row + i] * (factor + moved) + shifts[i] * (1 + moved) + 0x1p-120;
         }
+    }
+
+    /** What offset and scaled code, which cancel, may have beyond the value they add up to. */
+    private double terms(double value) {
+        return spec.format() instanceof BlockFormat.Dense ? 0 : Math.abs(value) + 2 * magnitude;
     }
 
     /** The probabilities that one query gives every position of the history; 0 for unseen ones. */
@@ -206,5 +254,14 @@ final class SlabRun {
     /** The formats that every backend stores keys and values in. */
     static List<BlockFormat> formats() {
         return List.of(BlockFormat.F32, BlockFormat.F16, BlockFormat.BF16);
+    }
+
+    /** Quantised formats whose groups divide heads of 64. */
+    static List<BlockFormat> quantizedFormats() {
+        return List.of(
+                new BlockFormat.Grouped(8, 64, true, DType.F16),
+                new BlockFormat.Grouped(8, 32, true, DType.F16),
+                new BlockFormat.Grouped(4, 64, true, DType.F16),
+                new BlockFormat.Grouped(4, 32, true, DType.F16));
     }
 }

@@ -12,7 +12,15 @@ public enum Capability {
     /** {@link ComputeStream#truncate}. */
     ROLLBACK("rollback"),
     /** {@link ComputeStream#save} and {@link ComputeStream#restore}. */
-    SNAPSHOT("saving and restoring slabs");
+    SNAPSHOT("saving and restoring slabs"),
+    /** Weights of any {@link org.duoattention.api.tensor.BlockFormat.Grouped} format. */
+    QUANTIZED_WEIGHTS("quantised weights"),
+    /**
+     * Slabs whose keys and values are quantised as they are appended, in {@link
+     * org.duoattention.api.tensor.BlockFormat.Grouped} formats that are asymmetric with F16 scales. The group divides
+     * {@code headDim}.
+     */
+    QUANTIZED_CACHE("a quantised cache");
 
     private final String label;
 

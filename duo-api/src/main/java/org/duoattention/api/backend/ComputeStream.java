@@ -12,6 +12,8 @@ import org.duoattention.api.cache.SlotTable;
  *
  * <p>A stream belongs to the platform thread that opened it; another thread's call throws {@link WrongThreadException}.
  * Activations are F32 tensors {@code [tokens, width]}; weights may be F32, F16 or BF16 and are used without conversion.
+ * The matrices of {@link #embed} and {@link #linear} may also be quantised; other operations refuse such a tensor with
+ * {@link IllegalArgumentException}.
  * Sums are accumulated in at least F32. Output tensors do not overlap inputs unless an operation says so. Shapes are
  * checked before anything is queued: a mismatch throws {@link IllegalArgumentException} that holds the shapes; so do an
  * argument that came from another device and an output that was adopted. After close of the stream, its device, or an
@@ -92,7 +94,9 @@ public interface ComputeStream extends AutoCloseable {
     // Cache and attention
 
     /**
-     * Appends the keys and values of the slab's heads at positions {@code slab.length() ..}.
+     * Appends the keys and values of the slab's heads at positions {@code slab.length() ..}. A quantised slab rounds every
+     * group of a row on its own: offset and scale span the group's smallest and largest element, so that no element moves
+     * by more than half a step and the rounding of offset and scale to F16. Elements are finite and within the range of F16.
      *
      * @param slab the slab
      * @param k F32 {@code [tokens, kvHeads * headDim]}: the keys of all KV heads of the layer, after RoPE

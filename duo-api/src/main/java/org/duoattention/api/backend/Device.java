@@ -2,6 +2,8 @@ package org.duoattention.api.backend;
 
 import java.util.Set;
 import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.api.tensor.TensorSpec;
 
 /**
@@ -33,6 +35,19 @@ public interface Device extends AutoCloseable {
     Tensor adopt(HostTensor tensor);
 
     /**
+     * Takes a quantised weight into device memory, in an order of the backend's own. The host memory is read before the
+     * call returns and is not needed afterwards. The tensor is read-only, may be the table of {@link ComputeStream#embed}
+     * and the weight of {@link ComputeStream#linear}, and nothing else.
+     *
+     * @throws UnsupportedCapabilityException without {@link Capability#QUANTIZED_WEIGHTS}
+     * @throws IllegalArgumentException when a scale or an offset is not finite
+     * @throws DeviceMemoryException when it does not fit; nothing is allocated then
+     */
+    default Tensor adopt(QuantizedMatrix matrix) {
+        throw new UnsupportedCapabilityException(backendId(), Capability.QUANTIZED_WEIGHTS);
+    }
+
+    /**
      * Allocates a tensor of zeros.
      *
      * @throws DeviceMemoryException when it does not fit; nothing is allocated then
@@ -44,7 +59,7 @@ public interface Device extends AutoCloseable {
      *
      * @throws IllegalArgumentException when the format is not supported
      * @throws UnsupportedCapabilityException when the retention asks for scores and the device has no {@link
-     *     Capability#SCORES}
+     *     Capability#SCORES}, or the format is quantised and it has no {@link Capability#QUANTIZED_CACHE}
      * @throws DeviceMemoryException when it does not fit; nothing is allocated then
      */
     Slab allocate(SlabSpec spec);
@@ -54,6 +69,15 @@ public interface Device extends AutoCloseable {
 
     /** Exactly the bytes that {@link #allocate(TensorSpec)} would take. */
     long bytes(TensorSpec spec);
+
+    /**
+     * Exactly the bytes that {@link #adopt(QuantizedMatrix)} would take.
+     *
+     * @throws UnsupportedCapabilityException without {@link Capability#QUANTIZED_WEIGHTS}
+     */
+    default long bytes(QuantizedSpec spec) {
+        throw new UnsupportedCapabilityException(backendId(), Capability.QUANTIZED_WEIGHTS);
+    }
 
     /** Bytes of device memory that tensors and slabs take now; adopted host memory does not count. */
     long allocatedBytes();

@@ -5,7 +5,7 @@ import java.util.Optional;
 /**
  * One linear layer among several that read the same input.
  *
- * @param weight {@code [out, in]}, F32, F16 or BF16
+ * @param weight {@code [out, in]}: F32, F16, BF16 or quantised
  * @param bias {@code [out]}, if there is one
  * @param out F32 {@code [tokens, out]}
  */

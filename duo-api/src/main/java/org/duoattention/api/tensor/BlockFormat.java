@@ -37,12 +37,17 @@ public sealed interface BlockFormat {
     }
 
     /**
-     * Integers of {@code bits} bits in groups along the row; each group has a scale, and a zero point when asymmetric.
+     * Unsigned integer codes of {@code bits} bits in groups along the row. Each group has a scale, and an offset when
+     * asymmetric: the value of a code is {@code offset + code * scale}. A symmetric group has no stored offset; its
+     * codes are centred, {@code offset = -2^(bits-1) * scale}.
+     *
+     * <p>The offset is a value, not a zero point in units of codes: it is exact in F32 for every integer zero point, and
+     * products with a whole group need it once.
      *
      * @param bits 4 or 8
      * @param group numbers that share a scale; must divide the row
-     * @param asymmetric whether a zero point is stored beside the scale
-     * @param scaleType type of scale and zero point, F16 or F32
+     * @param asymmetric whether an offset is stored beside the scale
+     * @param scaleType type of scale and offset, F16 or F32
      */
     record Grouped(int bits, int group, boolean asymmetric, DType scaleType) implements BlockFormat {
         /** Checks bits, group and scale type. */
@@ -65,6 +70,16 @@ public sealed interface BlockFormat {
             }
             long scales = (long) scaleType.bytes() * (asymmetric ? 2 : 1);
             return Math.addExact(Math.multiplyExact(elements, (long) bits) / 8, elements / group * scales);
+        }
+
+        /** The code that stands for zero when the format is symmetric: 8 or 128. */
+        public int centre() {
+            return 1 << bits - 1;
+        }
+
+        /** The largest code: 15 or 255. */
+        public int largestCode() {
+            return (1 << bits) - 1;
         }
 
         @Override

@@ -12,7 +12,7 @@ import java.nio.ByteOrder;
  * @param spec element type and shape
  * @param data exactly {@code spec.byteSize()} bytes
  */
-public record HostTensor(TensorSpec spec, MemorySegment data) {
+public record HostTensor(TensorSpec spec, MemorySegment data) implements HostWeight {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfDouble F64 =
             ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
