@@ -1,9 +1,11 @@
 package org.duoattention.core.load;
 
+import java.lang.foreign.Arena;
 import java.util.Optional;
 import java.util.Set;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.HostWeight;
 import org.duoattention.core.DuoException;
 
 /**
@@ -24,6 +26,23 @@ public interface WeightSource {
      * @throws DuoException when it is missing, has another shape, or is not F32, F16 or BF16
      */
     HostTensor get(String name, long... shape);
+
+    /**
+     * A matrix that must be there in the given extents, the weight of a linear layer or an embedding, dense or quantised.
+     * A dense one is valid as long as the source, like every tensor. A quantised one may have been decoded for this call:
+     * it is valid until {@code arena} is closed.
+     *
+     * @param arena what decoded numbers are allocated in; any thread may read it
+     * @throws DuoException as {@link #get} does
+     */
+    default HostWeight matrix(String name, long rows, long columns, Arena arena) {
+        return get(name, rows, columns);
+    }
+
+    /** Whether any matrix is quantised. */
+    default boolean isQuantized() {
+        return false;
+    }
 
     /** The names of all tensors, sorted. */
     Set<String> names();

@@ -1,5 +1,6 @@
 package org.duoattention.core.model;
 
+import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -7,6 +8,8 @@ import org.duoattention.api.backend.Device;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Tensor;
 import org.duoattention.api.model.ModelShape;
+import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.QuantizedMatrix;
 import org.duoattention.core.load.WeightSource;
 
 /**
@@ -61,7 +64,7 @@ public final class DecoderWeights implements AutoCloseable {
         ModelShape shape = config.shape();
         int hidden = shape.hiddenSize();
         try {
-            embedding = adopt("model.embed_tokens.weight", shape.vocabSize(), hidden);
+            embedding = matrix("model.embed_tokens.weight", shape.vocabSize(), hidden);
             List<Layer> list = new ArrayList<>();
             for (int i = 0; i < shape.layers(); i++) {
                 list.add(layer("model.layers." + i + ".", config));
@@ -70,7 +73,7 @@ public final class DecoderWeights implements AutoCloseable {
             finalNorm = adopt("model.norm.weight", hidden);
             head = config.tieWordEmbeddings()
                     ? new Linear(embedding, Optional.empty())
-                    : new Linear(adopt("lm_head.weight", shape.vocabSize(), hidden), Optional.empty());
+                    : new Linear(matrix("lm_head.weight", shape.vocabSize(), hidden), Optional.empty());
         } catch (RuntimeException | Error e) {
             close();
             throw e;
@@ -104,7 +107,19 @@ public final class DecoderWeights implements AutoCloseable {
 
     private Linear linear(String name, long out, long in, boolean bias) {
         return new Linear(
-                adopt(name + ".weight", out, in), bias ? Optional.of(adopt(name + ".bias", out)) : Optional.empty());
+                matrix(name + ".weight", out, in), bias ? Optional.of(adopt(name + ".bias", out)) : Optional.empty());
+    }
+
+    private Tensor matrix(String name, long rows, long columns) {
+        // A device keeps its own copy of what is quantised, so what was decoded for it can go at once.
+        try (Arena decoded = Arena.ofShared()) {
+            Tensor tensor = switch (source.matrix(name, rows, columns, decoded)) {
+                case HostTensor dense -> device.adopt(dense);
+                case QuantizedMatrix quantized -> device.adopt(quantized);
+            };
+            owned.add(tensor);
+            return tensor;
+        }
     }
 
     private Tensor adopt(String name, long... shape) {

@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.duoattention.api.backend.Capability;
 import org.duoattention.api.backend.Device;
 import org.duoattention.api.backend.Requirements;
 import org.duoattention.api.tensor.BlockFormat;
@@ -71,8 +72,9 @@ public final class ModelBuilder {
         try {
             Checkpoint checkpoint = closer.add(Checkpoint.open(directory));
             String name = Model.nameOf(directory);
+            Set<Capability> needed = checkpoint.isQuantized() ? Set.of(Capability.QUANTIZED_WEIGHTS) : Set.of();
             Requirements requirements =
-                    new Requirements(name, config.shape(), checkpoint.dtypes(), BlockFormat.F16, Set.of());
+                    new Requirements(name, config.shape(), checkpoint.dtypes(), BlockFormat.F16, needed);
             Optional<Tokenizer> tokenizer = Optional.empty();
             if (withTokenizer && HuggingFaceTokenizer.isPresent(directory)) {
                 tokenizer = Optional.of(closer.add(HuggingFaceTokenizer.load(directory)));
