@@ -5,6 +5,7 @@ import java.util.List;
 import org.duoattention.api.backend.Device;
 import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.cache.CachePlan;
+import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.SlabPlan;
 import org.duoattention.api.tensor.BlockFormat;
 
@@ -13,15 +14,19 @@ import org.duoattention.api.tensor.BlockFormat;
  *
  * @param plan what every head retains
  * @param format storage format of keys and values
+ * @param streamingFormat storage format of the heads that keep sink and recent tokens only; being few tokens, they may
+ *     be stored more exactly
  * @param maxTokens longest context
  * @param maxChunk most tokens appended between two evictions
  * @param undo rollback margin of streaming heads, in tokens
  */
-public record CacheSpec(CachePlan plan, BlockFormat format, long maxTokens, int maxChunk, int undo) {
+public record CacheSpec(
+        CachePlan plan, BlockFormat format, BlockFormat streamingFormat, long maxTokens, int maxChunk, int undo) {
     /** The spec of one of the plan's slabs. */
     public SlabSpec slab(SlabPlan slab) {
+        BlockFormat stored = slab.retention() instanceof Retention.SinkAndRecent ? streamingFormat : format;
         return new SlabSpec(
-                plan.shape(), slab.layer(), slab.heads(), format, slab.retention(), maxTokens, maxChunk, undo);
+                plan.shape(), slab.layer(), slab.heads(), stored, slab.retention(), maxTokens, maxChunk, undo);
     }
 
     /** What every slab will take on a device; allocation takes exactly that. */

@@ -214,6 +214,10 @@ public final class Model implements AutoCloseable {
                         + device.backendId() + " does not offer; choose another policy or backend");
             }
         }
+        if (kv instanceof BlockFormat.Grouped && !device.capabilities().contains(Capability.QUANTIZED_CACHE)) {
+            throw new DuoException("kv " + kv.label() + " needs " + Capability.QUANTIZED_CACHE.label()
+                    + ", which backend " + device.backendId() + " does not offer; choose f32, f16 or bf16");
+        }
         Requirements full = new Requirements(name(), shape(), requirements.weightTypes(), kv, Set.copyOf(needed));
         Probe probe = duo.backends().probe(device.backendId(), full);
         if (probe instanceof Probe.Unusable unusable) {

@@ -45,6 +45,7 @@ public final class SessionBuilder {
     private @Nullable Integer sinks;
     private @Nullable Integer recent;
     private BlockFormat kv = BlockFormat.F16;
+    private @Nullable BlockFormat streamingKv;
     private int chunk = DEFAULT_CHUNK;
     private PrefillMode prefillMode = PrefillMode.UPSTREAM;
     private @Nullable Long maxContext;
@@ -108,6 +109,15 @@ public final class SessionBuilder {
         return this;
     }
 
+    /**
+     * Storage format of the keys and values of streaming heads; that of {@link #kv} unless told otherwise. They are so few
+     * that a wider type costs next to nothing.
+     */
+    public SessionBuilder streamingKv(BlockFormat format) {
+        this.streamingKv = format;
+        return this;
+    }
+
     /** Tokens per prefill chunk. */
     public SessionBuilder chunk(int tokens) {
         this.chunk = tokens;
@@ -167,9 +177,19 @@ public final class SessionBuilder {
         }
         int sessionChunk = (int) Math.min(chunk, context);
         requireBackend(plan);
-        CacheSpec cache = new CacheSpec(plan, kv, context, sessionChunk, rollbackMargin);
+        BlockFormat streaming = streamingKv == null ? kv : streamingKv;
+        CacheSpec cache = new CacheSpec(plan, kv, streaming, context, sessionChunk, rollbackMargin);
         SessionOptions options = new SessionOptions(
-                policy, mask, sinkTokens, recentTokens, kv, sessionChunk, prefillMode, context, rollbackMargin);
+                policy,
+                mask,
+                sinkTokens,
+                recentTokens,
+                kv,
+                streaming,
+                sessionChunk,
+                prefillMode,
+                context,
+                rollbackMargin);
         try {
             SessionPlan result =
                     new SessionPlan(options, cache, cache.report(model.device()), model.activationBytes(sessionChunk));
@@ -201,6 +221,9 @@ public final class SessionBuilder {
         Set<PlanInput> inputs = provider.inputs();
         if (!inputs.contains(PlanInput.WINDOW) && (sinks != null || recent != null)) {
             throw new DuoException("Policy " + policy + " does not use sink or recent tokens; leave them out");
+        }
+        if (!inputs.contains(PlanInput.WINDOW) && streamingKv != null) {
+            throw new DuoException("Policy " + policy + " has no streaming heads; leave streaming-kv out");
         }
         if (!inputs.contains(PlanInput.HEADS) && heads != null) {
             throw new DuoException("Policy " + policy + " does not use retrieval heads; leave the heads out");
@@ -241,6 +264,12 @@ public final class SessionBuilder {
         if (windows && prefillMode == PrefillMode.WINDOW) {
             needed.add(Capability.WINDOW_PREFILL);
         }
-        model.requireBackend(policy, kv, needed);
+        boolean all = plan.slabs().stream().allMatch(slab -> slab.retention() instanceof Retention.SinkAndRecent);
+        if (!all || streamingKv == null) {
+            model.requireBackend(policy, kv, needed);
+        }
+        if (streamingKv != null) {
+            model.requireBackend(policy, streamingKv, needed);
+        }
     }
 }

@@ -12,6 +12,7 @@ import org.duoattention.api.tensor.BlockFormat;
  * @param sinks sink tokens of streaming heads
  * @param recent recent tokens of streaming heads
  * @param kv storage format of the cache
+ * @param streamingKv storage format of streaming heads
  * @param chunk tokens per prefill chunk; semantics for streaming heads in upstream mode
  * @param prefillMode what streaming heads see of their chunk
  * @param maxContext longest context in tokens
@@ -23,6 +24,7 @@ public record SessionOptions(
         int sinks,
         int recent,
         BlockFormat kv,
+        BlockFormat streamingKv,
         int chunk,
         PrefillMode prefillMode,
         long maxContext,

@@ -349,10 +349,6 @@ class SessionTest {
         refused(() -> duo().sinks(200).recent(100).plan(), "sink 200 + recent 100", "256");
         refused(() -> duo().heads(HeadMask.of(4, List.of(HeadSet.of(3)))).plan(), "1 layers x 4 KV heads", "2 x 2");
         refused(() -> full().heads("pattern", Map.of("directory", "/nonexistent")), "/nonexistent");
-        refused(
-                () -> full().kv(new BlockFormat.Grouped(8, 8, true, org.duoattention.api.tensor.DType.F16))
-                        .plan(),
-                "int8");
     }
 
     @Test

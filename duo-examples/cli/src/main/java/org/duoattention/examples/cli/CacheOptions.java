@@ -11,8 +11,8 @@ import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.cache.PlanInput;
 import org.duoattention.api.head.HeadMask;
 import org.duoattention.api.head.HeadMaskRequest;
-import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.cache.KvType;
 import org.duoattention.core.head.HeadPattern;
 import org.duoattention.core.head.PatternDirectory;
 import org.duoattention.core.session.Duo;
@@ -82,11 +82,19 @@ final class CacheOptions {
 
     @Option(
             names = "--kv",
-            paramLabel = "f32|f16|bf16",
-            converter = Choices.KvFormat.class,
+            paramLabel = "TYPE",
+            converter = Choices.Kv.class,
             defaultValue = "f16",
-            description = "Storage of keys and values (default: ${DEFAULT-VALUE}).")
-    private BlockFormat kv = BlockFormat.F16;
+            description = "Storage of keys and values: f32, f16, bf16, int8 or int4, the last two also with a group"
+                    + " (int4/32; default group: the head) (default: ${DEFAULT-VALUE}).")
+    private KvType kv = KvType.parse("f16");
+
+    @Option(
+            names = "--streaming-kv",
+            paramLabel = "TYPE",
+            converter = Choices.Kv.class,
+            description = "Storage of streaming heads, if it is to differ from --kv.")
+    private @Nullable KvType streamingKv;
 
     /**
      * The retrieval heads that were chosen.
@@ -135,6 +143,10 @@ final class CacheOptions {
             throw new DuoException(which + verb + "sink and recent tokens; leave "
                     + (sink != null ? "--sink" : "--recent") + " out, or choose policy duo or streaming");
         }
+        if (streamingKv != null && !inputs.contains(PlanInput.WINDOW)) {
+            throw new DuoException(which + (policies.size() == 1 ? " has no" : " has")
+                    + " streaming heads; leave --streaming-kv out, or choose policy duo or streaming");
+        }
     }
 
     /**
@@ -182,7 +194,7 @@ final class CacheOptions {
     SessionBuilder session(Duo duo, Model model, String policy, Optional<Heads> chosen, int defaultChunk) {
         SessionBuilder builder = model.session()
                 .policy(policy)
-                .kv(kv)
+                .kv(kv.format(model.shape().headDim()))
                 .chunk(chunk == null ? defaultChunk : chunk)
                 .prefillMode(prefillMode);
         Set<PlanInput> inputs = duo.policies().require(policy).inputs();
@@ -193,6 +205,9 @@ final class CacheOptions {
                     .mask());
         }
         if (inputs.contains(PlanInput.WINDOW)) {
+            if (streamingKv != null) {
+                builder.streamingKv(streamingKv.format(model.shape().headDim()));
+            }
             Optional<HeadPattern> pattern = chosen.flatMap(Heads::pattern);
             Integer sinks =
                     sink != null ? sink : pattern.map(HeadPattern::sinkSize).orElse(null);

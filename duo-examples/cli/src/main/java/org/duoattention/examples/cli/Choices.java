@@ -2,8 +2,8 @@ package org.duoattention.examples.cli;
 
 import java.util.Locale;
 import org.duoattention.api.backend.PrefillMode;
-import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
+import org.duoattention.core.cache.KvType;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
@@ -11,11 +11,14 @@ import picocli.CommandLine.TypeConversionException;
 final class Choices {
     private Choices() {}
 
-    /** {@code f32}, {@code f16} or {@code bf16}. */
-    static final class KvFormat implements ITypeConverter<BlockFormat> {
+    /** {@code f32}, {@code f16}, {@code bf16}, {@code int8} or {@code int4}. */
+    static final class Kv implements ITypeConverter<KvType> {
         @Override
-        public BlockFormat convert(String value) {
-            return new BlockFormat.Dense(new Precision().convert(value));
+        public KvType convert(String value) {
+            if (!KvType.isValid(value)) {
+                throw new TypeConversionException("'" + value + "' is not one of " + KvType.CHOICES);
+            }
+            return KvType.parse(value);
         }
     }
 

@@ -143,6 +143,7 @@ final class GenerateCommand implements Callable<Integer> {
                 .put("device", opened.device().description())
                 .put("policy", options.policy())
                 .put("kv", options.kv().label())
+                .put("streamingKv", options.streamingKv().label())
                 .put("chunk", options.chunk())
                 .put("prefillMode", options.prefillMode().name().toLowerCase(Locale.ROOT))
                 .put("promptTokens", ids.length)

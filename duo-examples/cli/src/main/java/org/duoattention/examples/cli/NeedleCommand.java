@@ -245,7 +245,8 @@ final class NeedleCommand implements Callable<Integer> {
                 .put("recent", options.recent())
                 .put("chunk", options.chunk())
                 .put("prefillMode", options.prefillMode().name().toLowerCase(Locale.ROOT))
-                .put("kv", options.kv().label());
+                .put("kv", options.kv().label())
+                .put("streamingKv", options.streamingKv().label());
         heads.ifPresent(chosen -> settings.put("retrievalHeads", chosen.mask().retrievalCount())
                 .put("heads", chosen.mask().headCount()));
         return settings;

@@ -144,6 +144,7 @@ final class PerplexityCommand implements Callable<Integer> {
                 .put("device", opened.device().description())
                 .put("policy", options.policy())
                 .put("kv", options.kv().label())
+                .put("streamingKv", options.streamingKv().label())
                 .put("chunk", options.chunk())
                 .put("prefillMode", options.prefillMode().name().toLowerCase(Locale.ROOT));
         Set<PlanInput> inputs = duo.policies().require(options.policy()).inputs();

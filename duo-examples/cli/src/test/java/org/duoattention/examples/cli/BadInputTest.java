@@ -71,6 +71,8 @@ class BadInputTest {
                 bad(NEEDLE + "--policies full,full", "--policies", "twice"),
                 bad(GENERATE + "--backend nonsense", "nonsense", "cpu-scalar"),
                 bad(GENERATE + "--kv int3", "--kv", "int3", "f32"),
+                bad(GENERATE + "--kv int8/7", "groups of 7"),
+                bad(GENERATE + "--policy full --streaming-kv f16", "full", "--streaming-kv"),
                 bad(GENERATE + "--prefill-mode sideways", "--prefill-mode", "sideways", "window"),
                 bad(GENERATE + "--colour blue", "--colour"),
                 bad("sing", "sing"),
