@@ -22,6 +22,7 @@ module org.duoattention.core {
     exports org.duoattention.core.prefill;
     exports org.duoattention.core.sample;
     exports org.duoattention.core.session;
+    exports org.duoattention.core.source;
     exports org.duoattention.core.spi;
     exports org.duoattention.core.template;
     exports org.duoattention.core.tokenizer;

@@ -38,6 +38,18 @@ public record GenerationConfig(
         eosTokenIds = List.copyOf(eosTokenIds);
     }
 
+    /** Where generation ends, without any advice on sampling. */
+    public static GenerationConfig endingAt(List<Integer> eosTokenIds) {
+        return new GenerationConfig(
+                eosTokenIds,
+                false,
+                OptionalDouble.empty(),
+                OptionalInt.empty(),
+                OptionalDouble.empty(),
+                OptionalDouble.empty(),
+                OptionalDouble.empty());
+    }
+
     /**
      * Reads generation_config.json of a checkpoint directory; a file that is absent recommends nothing.
      *
@@ -46,14 +58,7 @@ public record GenerationConfig(
     public static GenerationConfig read(Path directory, ModelConfig config) {
         Path file = directory.resolve(FILE_NAME);
         if (!Files.exists(file)) {
-            return new GenerationConfig(
-                    config.eosTokenIds(),
-                    false,
-                    OptionalDouble.empty(),
-                    OptionalInt.empty(),
-                    OptionalDouble.empty(),
-                    OptionalDouble.empty(),
-                    OptionalDouble.empty());
+            return endingAt(config.eosTokenIds());
         }
         JsonObject json = JsonFile.read(file);
         List<Integer> eos = json.integers("eos_token_id", 0, Integer.MAX_VALUE);

@@ -76,6 +76,7 @@ public final class RopeFrequencies {
             case RopeScaling.Dynamic dynamic -> rope(unscaled(dynamicBase(dynamic, totalTokens)), 1);
             case RopeScaling.Llama3 llama3 -> rope(llama3(llama3), 1);
             case RopeScaling.Yarn yarn -> rope(yarn(yarn), attentionFactor(yarn));
+            case RopeScaling.Divided divided -> rope(divided(divided), 1);
         };
     }
 
@@ -121,6 +122,18 @@ public final class RopeFrequencies {
         float[] frequencies = unscaled((float) config.theta());
         for (int i = 0; i < frequencies.length; i++) {
             frequencies[i] /= (float) factor;
+        }
+        return frequencies;
+    }
+
+    private float[] divided(RopeScaling.Divided scaling) {
+        float[] frequencies = unscaled((float) config.theta());
+        if (scaling.divisors().size() != frequencies.length) {
+            throw new IllegalArgumentException(
+                    scaling.divisors().size() + " divisors for the " + frequencies.length + " pairs of a head");
+        }
+        for (int i = 0; i < frequencies.length; i++) {
+            frequencies[i] /= scaling.divisors().get(i);
         }
         return frequencies;
     }

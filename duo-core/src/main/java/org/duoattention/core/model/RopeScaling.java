@@ -1,5 +1,6 @@
 package org.duoattention.core.model;
 
+import java.util.List;
 import java.util.OptionalDouble;
 
 /** How a checkpoint stretches rotary position embedding; the types of Hugging Face's {@code rope_type}. */
@@ -56,4 +57,17 @@ public sealed interface RopeScaling {
             double betaSlow,
             boolean truncate)
             implements RopeScaling {}
+
+    /**
+     * Every frequency divided by its own divisor: what GGUF files hold in {@code rope_freqs.weight} in place of the scaling
+     * that it was computed from.
+     *
+     * @param divisors one for each pair of a head, positive
+     */
+    record Divided(List<Float> divisors) implements RopeScaling {
+        /** Copies the divisors. */
+        public Divided {
+            divisors = List.copyOf(divisors);
+        }
+    }
 }

@@ -51,9 +51,9 @@ public final class Duo {
                 "head mask source", ServiceLoader.load(HeadMaskSource.class), HeadMaskSource::name);
     }
 
-    /** Begins to open the model in a checkpoint directory. */
-    public ModelBuilder model(Path directory) {
-        return new ModelBuilder(this, directory);
+    /** Begins to open the model at a path: a checkpoint directory, a GGUF file, or a directory that holds one of those. */
+    public ModelBuilder model(Path path) {
+        return new ModelBuilder(this, path);
     }
 
     /** The backends. */

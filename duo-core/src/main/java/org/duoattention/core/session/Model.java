@@ -23,6 +23,8 @@ import org.duoattention.core.model.ModelConfig;
 import org.duoattention.core.model.RopeFrequencies;
 import org.duoattention.core.prefill.StreamScheduler;
 import org.duoattention.core.prefill.StreamScheduler.Kind;
+import org.duoattention.core.source.ModelSource;
+import org.duoattention.core.template.ChatTemplate;
 import org.duoattention.core.tokenizer.Tokenizer;
 import org.jspecify.annotations.Nullable;
 
@@ -33,11 +35,10 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Model implements AutoCloseable {
     private final Duo duo;
-    private final Path directory;
+    private final ModelSource source;
     private final ModelConfig config;
     private final RopeFrequencies rope;
     private final GenerationConfig generation;
-    private final WeightSource source;
     private final Optional<Tokenizer> tokenizer;
     private final Device device;
     private final DecoderWeights weights;
@@ -53,22 +54,20 @@ public final class Model implements AutoCloseable {
 
     Model(
             Duo duo,
-            Path directory,
+            ModelSource source,
             ModelConfig config,
             RopeFrequencies rope,
             GenerationConfig generation,
-            WeightSource source,
             Optional<Tokenizer> tokenizer,
             Device device,
             DecoderWeights weights,
             Requirements requirements,
             Closer closer) {
         this.duo = duo;
-        this.directory = directory;
+        this.source = source;
         this.config = config;
         this.rope = rope;
         this.generation = generation;
-        this.source = source;
         this.tokenizer = tokenizer;
         this.device = device;
         this.weights = weights;
@@ -77,32 +76,37 @@ public final class Model implements AutoCloseable {
         this.scheduler = new StreamScheduler(device);
     }
 
-    /** Opens a checkpoint directory with everything on the path and the best backend. */
-    public static Model open(Path directory) {
-        return Duo.create().model(directory).open();
+    /** Opens a checkpoint directory or GGUF file with everything on the path and the best backend. */
+    public static Model open(Path path) {
+        return Duo.create().model(path).open();
     }
 
-    static String nameOf(Path directory) {
-        Path name = directory.toAbsolutePath().normalize().getFileName();
-        return name == null ? directory.toString() : name.toString();
-    }
-
-    /** The name of the checkpoint directory. */
+    /** The name of the checkpoint directory, or of the GGUF file without its ending. */
     public String name() {
         return requirements.model();
     }
 
-    /** The checkpoint directory. */
-    public Path directory() {
-        return directory;
+    /** The path that was opened: a checkpoint directory or a GGUF file. */
+    public Path path() {
+        return source.path();
     }
 
-    /** What config.json says. */
+    /** The directory that the model's files lie in. */
+    public Path directory() {
+        return source.directory();
+    }
+
+    /** The chat template, when the checkpoint has one. */
+    public Optional<ChatTemplate> chatTemplate() {
+        return source.chatTemplate();
+    }
+
+    /** What config.json, or the metadata of the file, says. */
     public ModelConfig config() {
         return config;
     }
 
-    /** What generation_config.json recommends. */
+    /** Where generation ends, and the sampling that is recommended. */
     public GenerationConfig generationConfig() {
         return generation;
     }
@@ -119,7 +123,7 @@ public final class Model implements AutoCloseable {
 
     /** The weights as they lie in the checkpoint. */
     public WeightSource weights() {
-        return source;
+        return source.weights();
     }
 
     /** The device that the model runs on. Owned by the model. */
@@ -187,7 +191,7 @@ public final class Model implements AutoCloseable {
 
     Tokenizer requireTokenizer() {
         return tokenizer.orElseThrow(() -> new DuoException("The model " + name()
-                + " has no tokenizer.json; give token ids instead of text, or add the file to " + directory));
+                + " has no tokenizer; give token ids instead of text, or add tokenizer.json to " + directory()));
     }
 
     boolean isEndToken(int id) {

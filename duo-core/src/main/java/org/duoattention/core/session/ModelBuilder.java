@@ -10,26 +10,26 @@ import org.duoattention.api.backend.Device;
 import org.duoattention.api.backend.Requirements;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
-import org.duoattention.core.load.Checkpoint;
+import org.duoattention.core.load.WeightSource;
 import org.duoattention.core.model.DecoderWeights;
 import org.duoattention.core.model.GenerationConfig;
 import org.duoattention.core.model.ModelConfig;
 import org.duoattention.core.model.RopeFrequencies;
-import org.duoattention.core.tokenizer.HuggingFaceTokenizer;
+import org.duoattention.core.source.ModelSource;
 import org.duoattention.core.tokenizer.Tokenizer;
 
 /** Collects how a model is to be opened. For use by one thread. */
 public final class ModelBuilder {
     private final Duo duo;
-    private final Path directory;
+    private final Path path;
     private Optional<String> backend = Optional.empty();
     private final Map<String, String> backendOptions = new HashMap<>();
     private boolean withTokenizer = true;
     private DType ropePrecision = DType.F32;
 
-    ModelBuilder(Duo duo, Path directory) {
+    ModelBuilder(Duo duo, Path path) {
         this.duo = duo;
-        this.directory = directory;
+        this.path = path;
     }
 
     /** The backend by id; the usable one of the highest priority unless told otherwise. */
@@ -44,7 +44,7 @@ public final class ModelBuilder {
         return this;
     }
 
-    /** Leaves tokenizer.json alone even when there is one; the model then takes token ids only. */
+    /** Leaves the tokenizer alone even when there is one; the model then takes token ids only. */
     public ModelBuilder withoutTokenizer() {
         this.withTokenizer = false;
         return this;
@@ -60,41 +60,28 @@ public final class ModelBuilder {
     }
 
     /**
-     * Opens the checkpoint, the tokenizer if there is one, and the device, and adopts the weights.
+     * Opens the files, the tokenizer if there is one, and the device, and adopts the weights.
      *
      * @throws org.duoattention.core.DuoException when a file is missing or malformed, the model is not supported, or no
      *     backend can run it; nothing stays open then
      */
     public Model open() {
-        ModelConfig config = ModelConfig.read(directory);
-        GenerationConfig generation = GenerationConfig.read(directory, config);
         Closer closer = new Closer();
         try {
-            Checkpoint checkpoint = closer.add(Checkpoint.open(directory));
-            String name = Model.nameOf(directory);
-            Set<Capability> needed = checkpoint.isQuantized() ? Set.of(Capability.QUANTIZED_WEIGHTS) : Set.of();
+            ModelSource source = closer.add(ModelSources.at(path));
+            ModelConfig config = source.config();
+            GenerationConfig generation = source.generationConfig();
+            WeightSource weightSource = source.weights();
+            Set<Capability> needed = weightSource.isQuantized() ? Set.of(Capability.QUANTIZED_WEIGHTS) : Set.of();
             Requirements requirements =
-                    new Requirements(name, config.shape(), checkpoint.dtypes(), BlockFormat.F16, needed);
-            Optional<Tokenizer> tokenizer = Optional.empty();
-            if (withTokenizer && HuggingFaceTokenizer.isPresent(directory)) {
-                tokenizer = Optional.of(closer.add(HuggingFaceTokenizer.load(directory)));
-            }
+                    new Requirements(source.name(), config.shape(), weightSource.dtypes(), BlockFormat.F16, needed);
+            Optional<Tokenizer> tokenizer = withTokenizer ? source.tokenizer() : Optional.empty();
+            tokenizer.ifPresent(closer::add);
             RopeFrequencies rope =
                     new RopeFrequencies(config.rope(), config.shape().headDim(), ropePrecision);
             Device device = closer.add(duo.backends().open(requirements, backend, backendOptions));
-            DecoderWeights weights = closer.add(new DecoderWeights(device, checkpoint, config));
-            return new Model(
-                    duo,
-                    directory,
-                    config,
-                    rope,
-                    generation,
-                    checkpoint,
-                    tokenizer,
-                    device,
-                    weights,
-                    requirements,
-                    closer);
+            DecoderWeights weights = closer.add(new DecoderWeights(device, weightSource, config));
+            return new Model(duo, source, config, rope, generation, tokenizer, device, weights, requirements, closer);
         } catch (RuntimeException | Error e) {
             try {
                 closer.close();

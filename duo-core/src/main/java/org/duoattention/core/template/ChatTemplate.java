@@ -64,8 +64,19 @@ public final class ChatTemplate {
      * @param specialTokens variables such as {@code bos_token}
      */
     public static ChatTemplate of(String source, Map<String, String> specialTokens) {
-        ChatTemplate template = new ChatTemplate(
-                "The chat template", Map.of(DEFAULT, source), specialTokens, Clock.systemDefaultZone());
+        return of("The chat template", Map.of(DEFAULT, source), specialTokens);
+    }
+
+    /**
+     * Templates by name, for checkpoints that keep them in another form.
+     *
+     * @param origin what they are, as the start of a message's sentence
+     * @param sources template by name; the usual one is named {@code default}
+     * @param specialTokens variables such as {@code bos_token}
+     * @throws DuoException if the default template has an unsupported statement
+     */
+    public static ChatTemplate of(String origin, Map<String, String> sources, Map<String, String> specialTokens) {
+        ChatTemplate template = new ChatTemplate(origin, sources, specialTokens, Clock.systemDefaultZone());
         template.check();
         return template;
     }

@@ -3,7 +3,6 @@ package org.duoattention.core.template;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -27,13 +26,10 @@ final class TemplateFiles {
                     directory + " has no chat template (" + FILE + ", or chat_template in"
                             + " tokenizer_config.json); use --prompt with the finished text, or an instruction-tuned checkpoint.");
         }
-        ChatTemplate template = new ChatTemplate(
+        return ChatTemplate.of(
                 "The chat template of " + directory,
                 sources,
-                SpecialTokens.load(directory).named(),
-                Clock.systemDefaultZone());
-        template.check();
-        return template;
+                SpecialTokens.load(directory).named());
     }
 
     /** Source by name; empty if there is no template. */

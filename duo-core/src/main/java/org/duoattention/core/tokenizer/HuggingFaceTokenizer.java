@@ -64,9 +64,18 @@ public final class HuggingFaceTokenizer implements Tokenizer {
             throw new DuoException(directory + " has no " + FILE + "; add the checkpoint's tokenizer, or give token ids"
                     + " with --ids, which needs no tokenizer.");
         }
-        String json = readText(path);
-        TokenizerFile file = TokenizerFile.read(path, json);
-        SpecialTokens configured = SpecialTokens.load(directory);
+        return of(path.toString(), readText(path), SpecialTokens.load(directory));
+    }
+
+    /**
+     * A tokenizer from the text of a {@code tokenizer.json}, for checkpoints that keep it in another form.
+     *
+     * @param origin where the text comes from, for messages
+     * @param configured the special tokens by role
+     * @throws DuoException if the text is malformed, or the native library cannot be loaded
+     */
+    public static HuggingFaceTokenizer of(String origin, String json, SpecialTokens configured) {
+        TokenizerFile file = TokenizerFile.read(origin, json);
         Map<String, Integer> ids = new HashMap<>(configured.ids());
         ids.putAll(file.added());
         TokenizersLibrary library = NativeLibrary.get();

@@ -1,6 +1,5 @@
 package org.duoattention.core.tokenizer;
 
-import java.nio.file.Path;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
@@ -16,19 +15,24 @@ import tools.jackson.databind.json.JsonMapper;
  * and which are raw bytes. Read as a stream, since the file of a large model has hundreds of thousands of entries.
  */
 final class TokenizerFile {
-    private final Path path;
+    private final String origin;
     private final BitSet special = new BitSet();
     private final BitSet rawBytes = new BitSet();
     private final Map<String, Integer> added = new HashMap<>();
     private int maxId = -1;
     private boolean byteFallback;
 
-    private TokenizerFile(Path path) {
-        this.path = path;
+    private TokenizerFile(String origin) {
+        this.origin = origin;
     }
 
-    static TokenizerFile read(Path path, String json) {
-        TokenizerFile file = new TokenizerFile(path);
+    /**
+     * Reads a {@code tokenizer.json}.
+     *
+     * @param origin where the text comes from, for messages
+     */
+    static TokenizerFile read(String origin, String json) {
+        TokenizerFile file = new TokenizerFile(origin);
         try (JsonParser parser = JsonMapper.shared().createParser(json)) {
             file.readRoot(parser);
         } catch (JacksonException e) {
@@ -60,7 +64,7 @@ final class TokenizerFile {
 
     DuoException malformed(String why) {
         return new DuoException(
-                path + " is not a tokenizer that can be read (" + why
+                origin + " is not a tokenizer that can be read (" + why
                         + "); take the file from the checkpoint again, or give token ids with --ids, which needs no tokenizer.");
     }
 

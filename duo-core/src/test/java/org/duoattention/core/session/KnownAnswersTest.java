@@ -135,7 +135,7 @@ class KnownAnswersTest {
                 : new int[] {1, 7, 32, tokens};
     }
 
-    private static void check(Session session, int[] ids, float[] logits, int[] greedy, String what) {
+    static void check(Session session, int[] ids, float[] logits, int[] greedy, String what) {
         session.prefill(ids);
         float[] actual = session.logits();
         assertThat(actual).as(what).hasSize(logits.length);

@@ -29,8 +29,12 @@ final class ChatCommand implements Callable<Integer> {
 
     private final Console console;
 
-    @Option(names = "--model", paramLabel = "DIR", required = true, description = "Checkpoint directory.")
-    private Path modelDirectory = Path.of("");
+    @Option(
+            names = "--model",
+            paramLabel = "PATH",
+            required = true,
+            description = "Checkpoint directory, or GGUF file.")
+    private Path modelPath = Path.of("");
 
     @Option(names = "--system", paramLabel = "TEXT", description = "System message; needs a chat template.")
     private @Nullable String system;
@@ -72,8 +76,8 @@ final class ChatCommand implements Callable<Integer> {
         if (maxContext != null && maxContext < 1) {
             throw new DuoException("--max-context is " + maxContext + "; it must be at least 1");
         }
-        try (Model opened = model.open(duo, modelDirectory)) {
-            Optional<ChatTemplate> template = template();
+        try (Model opened = model.open(duo, modelPath)) {
+            Optional<ChatTemplate> template = template(opened);
             long context = maxContext == null ? Math.min(opened.config().contextLimit(), DEFAULT_CONTEXT) : maxContext;
             Optional<CacheOptions.Heads> heads = cache.heads(duo, opened, Optional.empty());
             SessionBuilder sessions = cache.session(duo, opened, chosen, heads, SessionBuilder.DEFAULT_CHUNK)
@@ -86,15 +90,13 @@ final class ChatCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
-    private Optional<ChatTemplate> template() {
-        if (!plain && ChatTemplate.isPresent(modelDirectory)) {
-            return Optional.of(ChatTemplate.load(modelDirectory));
-        }
-        if (system != null) {
+    private Optional<ChatTemplate> template(Model opened) {
+        Optional<ChatTemplate> template = plain ? Optional.empty() : opened.chatTemplate();
+        if (template.isEmpty() && system != null) {
             throw new DuoException("--system needs a chat template; "
-                    + (plain ? "leave --plain out" : "--model " + modelDirectory + " has none"));
+                    + (plain ? "leave --plain out" : "--model " + modelPath + " has none"));
         }
-        return Optional.empty();
+        return template;
     }
 
     private void talk(Conversation conversation, LineSource lines) {

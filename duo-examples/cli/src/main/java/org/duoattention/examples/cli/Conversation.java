@@ -42,8 +42,8 @@ final class Conversation implements AutoCloseable {
             GenerationRequest request) {
         this.sessions = sessions;
         this.tokenizer = model.tokenizer()
-                .orElseThrow(() -> new DuoException("--model " + model.directory()
-                        + " has no tokenizer.json, which a conversation needs; add the file"));
+                .orElseThrow(() -> new DuoException("--model " + model.path()
+                        + " has no tokenizer, which a conversation needs; add its tokenizer.json"));
         this.template = template;
         this.system = system;
         this.request = request;

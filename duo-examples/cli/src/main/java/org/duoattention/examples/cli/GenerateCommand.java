@@ -38,8 +38,12 @@ final class GenerateCommand implements Callable<Integer> {
 
     private final Console console;
 
-    @Option(names = "--model", paramLabel = "DIR", required = true, description = "Checkpoint directory.")
-    private Path modelDirectory = Path.of("");
+    @Option(
+            names = "--model",
+            paramLabel = "PATH",
+            required = true,
+            description = "Checkpoint directory, or GGUF file.")
+    private Path modelPath = Path.of("");
 
     @ArgGroup(multiplicity = "1")
     private Prompt prompt = new Prompt();
@@ -71,8 +75,8 @@ final class GenerateCommand implements Callable<Integer> {
                         + " is empty; give at least one character");
             }
             Tokenizer tokenizer = model.tokenizer()
-                    .orElseThrow(() -> new DuoException("--model " + model.directory()
-                            + " has no tokenizer.json; give token ids with --ids, or add the file"));
+                    .orElseThrow(() -> new DuoException("--model " + model.path()
+                            + " has no tokenizer; give token ids with --ids, or add its tokenizer.json"));
             return tokenizer.encode(given, true);
         }
     }
@@ -115,7 +119,7 @@ final class GenerateCommand implements Callable<Integer> {
             throw new DuoException("--logits go into the JSON; add --json FILE, or --json - for standard output");
         }
         json.check();
-        try (Model opened = model.open(duo, modelDirectory)) {
+        try (Model opened = model.open(duo, modelPath)) {
             int[] ids = prompt.ids(opened);
             long context = (long) ids.length + sampling.maxNewTokens();
             if (context > opened.config().contextLimit() && !quiet) {

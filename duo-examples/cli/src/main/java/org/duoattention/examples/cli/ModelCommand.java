@@ -35,8 +35,12 @@ import tools.jackson.databind.node.ObjectNode;
 final class ModelCommand implements Callable<Integer> {
     private final Console console;
 
-    @Option(names = "--model", paramLabel = "DIR", required = true, description = "Checkpoint directory.")
-    private Path modelDirectory = Path.of("");
+    @Option(
+            names = "--model",
+            paramLabel = "PATH",
+            required = true,
+            description = "Checkpoint directory, or GGUF file.")
+    private Path modelPath = Path.of("");
 
     @Mixin
     private CacheOptions cache = new CacheOptions();
@@ -70,7 +74,7 @@ final class ModelCommand implements Callable<Integer> {
                 duo.policies().all().stream().map(Provider::name).toList();
         cache.check(duo, policies, false);
         json.check();
-        try (Model opened = model.open(duo, modelDirectory)) {
+        try (Model opened = model.open(duo, modelPath)) {
             Optional<CacheOptions.Heads> heads = cache.heads(duo, opened, Optional.empty());
             List<Cost> costs = new ArrayList<>();
             for (String policy : policies) {

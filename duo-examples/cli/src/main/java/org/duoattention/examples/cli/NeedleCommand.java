@@ -48,8 +48,11 @@ final class NeedleCommand implements Callable<Integer> {
 
     private final Console console;
 
-    @Option(names = "--model", paramLabel = "DIR", description = "Checkpoint directory (default: the embedded model).")
-    private @Nullable Path modelDirectory;
+    @Option(
+            names = "--model",
+            paramLabel = "PATH",
+            description = "Checkpoint directory, or GGUF file (default: the embedded model).")
+    private @Nullable Path modelPath;
 
     @Option(
             names = "--haystack",
@@ -138,12 +141,12 @@ final class NeedleCommand implements Callable<Integer> {
         if (policies.isEmpty() || new HashSet<>(policies).size() < policies.size()) {
             throw new DuoException("--policies " + String.join(",", policies) + " names a policy twice or none");
         }
-        cache.check(duo, policies, modelDirectory == null);
+        cache.check(duo, policies, modelPath == null);
         json.check();
         Outputs.checkDirectory(out, "--out");
         HaystackText haystack = haystackFile == null ? HaystackText.generated(seed) : HaystackText.ofFile(haystackFile);
-        if (modelDirectory != null) {
-            run(duo, grid, haystack, modelDirectory, Optional.empty());
+        if (modelPath != null) {
+            run(duo, grid, haystack, modelPath, Optional.empty());
         } else {
             try (EmbeddedModel embedded = EmbeddedModel.open()) {
                 run(duo, grid, haystack, embedded.directory(), Optional.of(embedded.heads()));
@@ -156,7 +159,7 @@ final class NeedleCommand implements Callable<Integer> {
         try (Model opened = model.open(duo, directory)) {
             Tokenizer tokenizer = opened.tokenizer()
                     .orElseThrow(() -> new DuoException("--model " + directory
-                            + " has no tokenizer.json, which needle needs to write its prompts; add the file"));
+                            + " has no tokenizer, which needle needs to write its prompts; add its tokenizer.json"));
             Optional<CacheOptions.Heads> heads = cache.heads(duo, opened, defaultPattern);
             int chunk = defaultPattern.isPresent() ? EMBEDDED_CHUNK : DEFAULT_CHUNK;
             Map<String, SessionBuilder> sessions = new LinkedHashMap<>();

@@ -5,8 +5,8 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.duoattention.core.DuoException;
-import org.duoattention.core.template.ChatTemplate;
-import org.duoattention.core.tokenizer.HuggingFaceTokenizer;
+import org.duoattention.core.session.ModelSources;
+import org.duoattention.core.source.ModelSource;
 import org.duoattention.core.tokenizer.Tokenizer;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -27,8 +27,12 @@ import tools.jackson.databind.node.ObjectNode;
 final class TemplateCommand implements Callable<Integer> {
     private final Console console;
 
-    @Option(names = "--model", paramLabel = "DIR", required = true, description = "Checkpoint directory.")
-    private Path modelDirectory = Path.of("");
+    @Option(
+            names = "--model",
+            paramLabel = "PATH",
+            required = true,
+            description = "Checkpoint directory, or GGUF file.")
+    private Path modelPath = Path.of("");
 
     @Option(
             names = "--messages",
@@ -53,8 +57,9 @@ final class TemplateCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         json.check();
-        if (!Files.isDirectory(modelDirectory)) {
-            throw new DuoException("--model " + modelDirectory + " is not a directory; give a checkpoint directory");
+        if (!Files.exists(modelPath)) {
+            throw new DuoException("--model " + modelPath
+                    + ": no such directory or file; give a checkpoint directory or a" + " GGUF file");
         }
         ArrayNode messages = array(messagesFile, "--messages");
         for (int i = 0; i < messages.size(); i++) {
@@ -64,8 +69,15 @@ final class TemplateCommand implements Callable<Integer> {
             }
         }
         ArrayNode tools = toolsFile == null ? null : array(toolsFile, "--tools");
-        String prompt = ChatTemplate.load(modelDirectory).render(messages, tools, !noGenerationPrompt, Map.of());
-        try (Tokenizer tokenizer = HuggingFaceTokenizer.load(modelDirectory)) {
+        try (ModelSource source = ModelSources.at(modelPath)) {
+            String prompt = source.requireChatTemplate().render(messages, tools, !noGenerationPrompt, Map.of());
+            print(prompt, source);
+        }
+        return ExitCode.OK;
+    }
+
+    private void print(String prompt, ModelSource source) {
+        try (Tokenizer tokenizer = source.requireTokenizer()) {
             int[] ids = tokenizer.encode(prompt, false);
             Console results = json.console(console);
             results.out().println(prompt);
@@ -77,7 +89,6 @@ final class TemplateCommand implements Callable<Integer> {
             }
             json.write(result, console);
         }
-        return ExitCode.OK;
     }
 
     private static ArrayNode array(Path file, String option) {

@@ -1,0 +1,127 @@
+package org.duoattention.core.load.gguf;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.EnumSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import org.duoattention.api.model.ModelShape;
+import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.TensorSpec;
+import org.duoattention.core.DuoException;
+import org.duoattention.core.load.WeightSource;
+import org.duoattention.core.model.ModelConfig;
+import org.duoattention.core.model.ModelFamily;
+
+/**
+ * The weights of a GGUF model under the names of Hugging Face checkpoints. Dense tensors are views of the mapped file; only
+ * those whose rows the format permutes ({@link HeadRows}) are copied, into memory that lives as long as the mapping.
+ */
+final class GgufTensors implements WeightSource {
+    private static final Map<GgufType, DType> DENSE =
+            Map.of(GgufType.F32, DType.F32, GgufType.F16, DType.F16, GgufType.BF16, DType.BF16);
+
+    private final Path file;
+    private final ModelConfig config;
+    private final Arena arena;
+    private final Map<String, StoredGgufTensor> tensors = new TreeMap<>();
+    private final Map<String, MemorySegment> copies = new ConcurrentHashMap<>();
+
+    /**
+     * The weights of a model.
+     *
+     * @param arena owns the mapping, and the copies
+     */
+    GgufTensors(GgufContent content, ModelConfig config, Arena arena) {
+        this.file = content.file();
+        this.config = config;
+        this.arena = arena;
+        content.tensors()
+                .forEach((name, tensor) ->
+                        TensorNames.toHuggingFace(name).ifPresent(translated -> tensors.put(translated, tensor)));
+    }
+
+    @Override
+    public Optional<HostTensor> find(String name) {
+        return Optional.ofNullable(tensors.get(name)).map(tensor -> toHost(name, tensor));
+    }
+
+    @Override
+    public HostTensor get(String name, long... shape) {
+        return toHost(name, require(name, shape));
+    }
+
+    private StoredGgufTensor require(String name, long... shape) {
+        StoredGgufTensor stored = tensors.get(name);
+        if (stored == null) {
+            throw new DuoException(file + ": the tensor that stands for " + name + " of shape " + Arrays.toString(shape)
+                    + " is missing; the file is incomplete or damaged, download it again");
+        }
+        if (!Arrays.equals(stored.info().shape(), shape)) {
+            throw new DuoException(stored.file() + ": tensor " + stored.info().name() + " has shape "
+                    + Arrays.toString(stored.info().shape()) + ", the metadata asks for " + Arrays.toString(shape));
+        }
+        return stored;
+    }
+
+    private HostTensor toHost(String name, StoredGgufTensor stored) {
+        DType dtype = DENSE.get(stored.info().type());
+        if (dtype == null) {
+            throw new DuoException(stored.file() + ": tensor " + stored.info().name() + " is "
+                    + stored.info().type() + ", which is not supported here; use a conversion to F32, F16 or BF16");
+        }
+        TensorSpec spec = TensorSpec.of(dtype, stored.info().shape());
+        Optional<HeadRows> rows = permutedRows(name, stored);
+        return new HostTensor(
+                spec,
+                rows.isEmpty()
+                        ? stored.data()
+                        : copies.computeIfAbsent(name, key -> rows.get().restored(stored.data(), arena)));
+    }
+
+    /** How the rows of a tensor are permuted, if they are. */
+    private Optional<HeadRows> permutedRows(String name, StoredGgufTensor stored) {
+        if (config.family() != ModelFamily.LLAMA) {
+            return Optional.empty();
+        }
+        ModelShape shape = config.shape();
+        int heads =
+                name.contains(".q_proj.") ? shape.attentionHeads() : name.contains(".k_proj.") ? shape.kvHeads() : 0;
+        if (heads == 0) {
+            return Optional.empty();
+        }
+        // A shape that does not fit is refused by whoever asks for the right one.
+        long rows = stored.info().shape()[0];
+        return rows == (long) heads * shape.headDim()
+                ? Optional.of(new HeadRows(heads, shape.headDim()))
+                : Optional.empty();
+    }
+
+    @Override
+    public Set<String> names() {
+        return Collections.unmodifiableSet(tensors.keySet());
+    }
+
+    @Override
+    public Set<DType> dtypes() {
+        Set<DType> types = EnumSet.noneOf(DType.class);
+        for (StoredGgufTensor tensor : tensors.values()) {
+            Optional.ofNullable(DENSE.get(tensor.info().type())).ifPresent(types::add);
+        }
+        return types;
+    }
+
+    @Override
+    public long totalBytes() {
+        return tensors.values().stream()
+                .mapToLong(tensor -> tensor.info().bytes())
+                .sum();
+    }
+}
