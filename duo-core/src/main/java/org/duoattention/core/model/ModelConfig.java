@@ -58,7 +58,15 @@ public record ModelConfig(
      * @throws DuoException when it is missing, malformed, or asks for something that is not supported
      */
     public static ModelConfig read(Path directory) {
-        Path file = directory.resolve(FILE_NAME);
+        return readFile(directory.resolve(FILE_NAME));
+    }
+
+    /**
+     * Reads a file with the content of config.json under any name.
+     *
+     * @throws DuoException as {@link #read}
+     */
+    public static ModelConfig readFile(Path file) {
         return new ModelConfigReader(file, JsonFile.read(file)).read();
     }
 

@@ -1,9 +1,12 @@
 package org.duoattention.core.session;
 
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.ServiceLoader;
+import org.duoattention.api.backend.Requirements;
 import org.duoattention.api.cache.KVCachePolicy;
 import org.duoattention.api.head.HeadMaskSource;
+import org.duoattention.core.model.ModelConfig;
 import org.duoattention.core.spi.Backends;
 import org.duoattention.core.spi.ProviderRegistry;
 
@@ -54,6 +57,18 @@ public final class Duo {
     /** Begins to open the model at a path: a checkpoint directory, a GGUF file, or a directory that holds one of those. */
     public ModelBuilder model(Path path) {
         return new ModelBuilder(this, path);
+    }
+
+    /**
+     * Plans sessions of a model without its weights.
+     *
+     * @param config the configuration
+     * @param requirements what the weights need of a backend, and the model's name
+     * @param backend the backend by id; the usable one of the highest priority when empty
+     * @throws org.duoattention.core.DuoException when no backend can run it
+     */
+    public Planner planner(ModelConfig config, Requirements requirements, Optional<String> backend) {
+        return new Planner(this, config, requirements, backend);
     }
 
     /** The backends. */

@@ -8,10 +8,8 @@ import java.util.Set;
 import org.duoattention.api.backend.Capability;
 import org.duoattention.api.backend.Device;
 import org.duoattention.api.backend.DeviceMemoryException;
-import org.duoattention.api.backend.Probe;
 import org.duoattention.api.backend.Requirements;
 import org.duoattention.api.model.ModelShape;
-import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.cache.HybridCache;
 import org.duoattention.core.load.WeightSource;
@@ -133,7 +131,7 @@ public final class Model implements AutoCloseable {
 
     /** Begins a session. */
     public SessionBuilder session() {
-        return new SessionBuilder(this);
+        return new SessionBuilder(new SessionTarget(duo, config, directory, device, requirements, this::openSession));
     }
 
     /**
@@ -173,10 +171,6 @@ public final class Model implements AutoCloseable {
 
     // What sessions and their builders use
 
-    Duo duo() {
-        return duo;
-    }
-
     StreamScheduler scheduler() {
         return scheduler;
     }
@@ -198,35 +192,11 @@ public final class Model implements AutoCloseable {
         return generation.eosTokenIds().contains(id);
     }
 
-    long activationBytes(int chunk) {
-        return Activations.bytes(device, shape(), chunk);
-    }
-
     /** Refuses to take tokens back where the device cannot do it. */
     void requireRollback() {
         if (!device.capabilities().contains(Capability.ROLLBACK)) {
             throw new DuoException("Backend " + device.backendId() + " does not offer " + Capability.ROLLBACK.label()
                     + "; feed the tokens that are to stay to a new session, or choose another backend");
-        }
-    }
-
-    /** Refuses what this device's backend cannot do for a policy and a cache format. */
-    void requireBackend(String policy, BlockFormat kv, Set<Capability> needed) {
-        for (Capability capability : needed) {
-            if (!device.capabilities().contains(capability)) {
-                throw new DuoException("Policy " + policy + " needs " + capability.label() + ", which backend "
-                        + device.backendId() + " does not offer; choose another policy or backend");
-            }
-        }
-        if (kv instanceof BlockFormat.Grouped && !device.capabilities().contains(Capability.QUANTIZED_CACHE)) {
-            throw new DuoException("kv " + kv.label() + " needs " + Capability.QUANTIZED_CACHE.label()
-                    + ", which backend " + device.backendId() + " does not offer; choose f32, f16 or bf16");
-        }
-        Requirements full = new Requirements(name(), shape(), requirements.weightTypes(), kv, Set.copyOf(needed));
-        Probe probe = duo.backends().probe(device.backendId(), full);
-        if (probe instanceof Probe.Unusable unusable) {
-            throw new DuoException("Backend " + device.backendId() + " cannot run " + name() + " with kv " + kv.label()
-                    + ": " + String.join("; ", unusable.reasons()));
         }
     }
 

@@ -25,7 +25,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Session implements AutoCloseable {
     /** The most tokens that a session can remember. */
-    static final int MAX_TOKENS = Integer.MAX_VALUE - 8;
+    public static final int MAX_TOKENS = Integer.MAX_VALUE - 8;
 
     private final Model model;
     private final SessionPlan plan;

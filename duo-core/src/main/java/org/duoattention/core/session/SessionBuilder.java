@@ -38,7 +38,7 @@ public final class SessionBuilder {
     /** Tokens that can be taken back after an eviction unless told otherwise. */
     public static final int DEFAULT_ROLLBACK_MARGIN = 32;
 
-    private final Model model;
+    private final SessionTarget model;
     private String policy = "full";
     private final Map<String, String> policyOptions = new HashMap<>();
     private @Nullable HeadMask heads;
@@ -51,7 +51,7 @@ public final class SessionBuilder {
     private @Nullable Long maxContext;
     private int rollbackMargin = DEFAULT_ROLLBACK_MARGIN;
 
-    SessionBuilder(Model model) {
+    SessionBuilder(SessionTarget model) {
         this.model = model;
     }
 

@@ -4,6 +4,7 @@ import java.util.Locale;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.core.cache.KvType;
+import org.duoattention.examples.cli.synthetic.WeightFormat;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
@@ -32,6 +33,16 @@ final class Choices {
                 case "bf16" -> DType.BF16;
                 default -> throw new TypeConversionException("'" + value + "' is not one of f32, f16, bf16");
             };
+        }
+    }
+
+    /** How weights are stored. */
+    static final class Weights implements ITypeConverter<WeightFormat> {
+        @Override
+        public WeightFormat convert(String value) {
+            return WeightFormat.of(value)
+                    .orElseThrow(() ->
+                            new TypeConversionException("'" + value + "' is not one of f32, f16, bf16, int8, int4"));
         }
     }
 

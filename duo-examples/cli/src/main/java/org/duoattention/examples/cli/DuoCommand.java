@@ -69,6 +69,7 @@ public final class DuoCommand {
                 .addSubcommand(new ChatCommand(console))
                 .addSubcommand(new TemplateCommand(console))
                 .addSubcommand(new ModelCommand(console))
+                .addSubcommand(new PlanCommand(console))
                 .addSubcommand(new CommandLine(new EvalCommand()).addSubcommand(new PerplexityCommand(console)))
                 .addSubcommand(new BackendsCommand(console))
                 .addSubcommand(new DemoModelCommand(console))

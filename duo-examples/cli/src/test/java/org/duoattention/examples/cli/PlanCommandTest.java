@@ -1,0 +1,196 @@
+package org.duoattention.examples.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.core.cache.HybridCache;
+import org.duoattention.core.cache.KvType;
+import org.duoattention.core.load.Checkpoint;
+import org.duoattention.core.model.Activations;
+import org.duoattention.core.model.ModelConfig;
+import org.duoattention.core.model.ModelTensors;
+import org.duoattention.core.session.Duo;
+import org.duoattention.core.session.Model;
+import org.duoattention.core.session.Planner;
+import org.duoattention.core.session.Session;
+import org.duoattention.core.session.SessionPlan;
+import org.duoattention.examples.cli.synthetic.EvenHeads;
+import org.duoattention.examples.cli.synthetic.Shapes;
+import org.duoattention.examples.cli.synthetic.WeightFormat;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
+
+/** A plan is what allocation then takes, to the byte. */
+class PlanCommandTest {
+    private static final int CHUNK = 128;
+
+    @TempDir
+    Path directory;
+
+    private static JsonNode plan(String options) {
+        List<String> args = new ArrayList<>(List.of("plan", "--json", "-"));
+        args.addAll(List.of(options.split(" ")));
+        return Cli.run(args.toArray(String[]::new)).ok().json();
+    }
+
+    private static long sum(JsonNode bytes) {
+        long sum = 0;
+        for (JsonNode part : bytes) {
+            sum += part.asLong();
+        }
+        return sum;
+    }
+
+    @ParameterizedTest
+    @CsvSource({"full, 1", "duo, 0.5", "duo, 0.25", "streaming, 0"})
+    void aSessionOfAModelTakesWhatWasPlanned(String policy, double retrieval) {
+        long memory = 48 << 20;
+        JsonNode json = plan("--model " + Cli.NANO + " --memory 48MiB --chunk " + CHUNK + " --policy " + policy
+                + (policy.equals("duo") ? " --retrieval " + retrieval : ""));
+        JsonNode bytes = json.path("bytes");
+        long tokens = json.path("maxTokens").asLong();
+        try (Model model = Duo.create().model(Cli.NANO).open()) {
+            assertThat(model.weights().totalBytes())
+                    .isEqualTo(bytes.path("weights").asLong());
+            long idle = model.device().allocatedBytes();
+            assertThat(idle).isEqualTo(bytes.path("other").asLong());
+            var builder = model.session()
+                    .policy(policy)
+                    .chunk(CHUNK)
+                    .maxContext(tokens)
+                    .rollbackMargin(0);
+            if (policy.equals("duo")) {
+                builder.heads(EvenHeads.mask(model.shape(), retrieval));
+            }
+            try (Session session = builder.open()) {
+                assertThat(session.kvBytes())
+                        .isEqualTo(bytes.path("retrievalKv").asLong()
+                                + bytes.path("streamingKv").asLong());
+                assertThat(model.device().allocatedBytes())
+                        .isEqualTo(sum(bytes) - bytes.path("weights").asLong());
+            }
+        }
+        assertThat(sum(bytes)).isLessThanOrEqualTo(memory);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"full, 1, f16", "duo, 0.5, bf16", "duo, 0.25, f32"})
+    void theLongestContextFitsAndALongerOneDoesNot(String policy, double retrieval, String kv) {
+        long memory = 2600L << 20;
+        JsonNode json = plan("--shape llama-3.2-1b --memory 2600MiB --kv " + kv + " --policy " + policy
+                + (policy.equals("duo") ? " --retrieval " + retrieval : ""));
+        JsonNode bytes = json.path("bytes");
+        long tokens = json.path("maxTokens").asLong();
+        ModelConfig config = Shapes.of("llama-3.2-1b");
+        WeightFormat format = WeightFormat.of("f16").orElseThrow();
+        // 1,235,814,400 parameters, as published.
+        assertThat(bytes.path("weights").asLong()).isEqualTo(2 * 1_235_814_400L);
+        assertThat(sum(bytes)).isLessThanOrEqualTo(memory);
+        try (Planner planner =
+                Duo.create().planner(config, format.requirements("shape", config, BlockFormat.F16), Optional.empty())) {
+            var builder = planner.session()
+                    .policy(policy)
+                    .kv(KvType.parse(kv).format(config.shape().headDim()))
+                    .rollbackMargin(0);
+            if (policy.equals("duo")) {
+                builder.heads(EvenHeads.mask(config.shape(), retrieval));
+            }
+            SessionPlan longest = builder.maxContext(tokens).plan();
+            try (HybridCache cache = HybridCache.allocate(planner.device(), longest.cache());
+                    Activations scratch = new Activations(
+                            planner.device(), config.shape(), longest.options().chunk())) {
+                assertThat(scratch.maxChunk()).isPositive();
+                assertThat(cache.bytes())
+                        .isEqualTo(bytes.path("retrievalKv").asLong()
+                                + bytes.path("streamingKv").asLong());
+                assertThat(planner.device().allocatedBytes())
+                        .isEqualTo(sum(bytes) - bytes.path("weights").asLong());
+            }
+            SessionPlan longer = builder.maxContext(tokens + 1).plan();
+            assertThat(longer.kvBytes() + longer.activationBytes())
+                    .isGreaterThan(memory - bytes.path("weights").asLong());
+        }
+    }
+
+    @Test
+    void halfTheRetrievalHeadsReachAboutTwiceAsFar() {
+        String common = "--shape llama-3-8b --memory 24GiB";
+        long full = plan(common).path("maxTokens").asLong();
+        long half = plan(common + " --retrieval 0.5").path("maxTokens").asLong();
+        assertThat((double) half / full).isBetween(1.95, 2.0);
+    }
+
+    @Test
+    void theTensorsOfAShapeAreThoseOfItsCheckpoint() {
+        try (Checkpoint checkpoint = Checkpoint.open(Cli.NANO)) {
+            Map<String, List<Long>> wanted = ModelTensors.of(ModelConfig.read(Cli.NANO)).stream()
+                    .collect(Collectors.toMap(ModelTensors.Entry::name, ModelTensors.Entry::shape));
+            assertThat(new TreeSet<>(wanted.keySet())).isEqualTo(new TreeSet<>(checkpoint.names()));
+            wanted.forEach((name, shape) -> assertThat(
+                            checkpoint.find(name).orElseThrow().spec().shape())
+                    .as(name)
+                    .isEqualTo(shape));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"llama-3.2-1b, 1235814400", "llama-3-8b, 8030261248", "llama-2-7b, 6738415616"})
+    void knownShapesHaveThePublishedNumberOfParameters(String shape, long parameters) {
+        assertThat(ModelTensors.of(Shapes.of(shape)).stream()
+                        .mapToLong(ModelTensors.Entry::elements)
+                        .sum())
+                .isEqualTo(parameters);
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {0, 0.01, 0.25, 0.5, 0.6, 1})
+    void retrievalHeadsAreSpreadEvenly(double share) {
+        var shape = Shapes.of("llama-3-8b").shape();
+        var mask = EvenHeads.mask(shape, share);
+        assertThat(mask.retrievalCount()).isEqualTo(Math.round(share * 256));
+        for (int layer = 0; layer < shape.layers(); layer++) {
+            assertThat(Math.abs(mask.retrieval(layer).size() - share * shape.kvHeads()))
+                    .isLessThanOrEqualTo(1);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "hidden_size, , hidden_size",
+        "num_hidden_layers, 0, num_hidden_layers",
+        "num_attention_heads, -4, num_attention_heads",
+        "vocab_size, 1e99, vocab_size",
+        "intermediate_size, \"many\", intermediate_size",
+        "num_key_value_heads, 3, num_key_value_heads",
+        "hidden_size, 99999999999, hidden_size"
+    })
+    void anAbsurdShapeIsRefused(String key, String value, String named) throws IOException {
+        String config = Files.readString(Cli.NANO.resolve("config.json"))
+                .replaceAll("\"" + key + "\": [^,\n]*,?", value == null ? "" : "\"" + key + "\": " + value + ",");
+        Path file = Files.writeString(directory.resolve("shape.json"), config);
+        assertThat(Cli.run("plan", "--shape", file.toString(), "--memory", "1GiB")
+                        .sentence())
+                .contains("shape.json", named);
+    }
+
+    @Test
+    void aShapeMayComeFromAFile() {
+        JsonNode file = plan("--shape " + Cli.NANO.resolve("config.json") + " --memory 48MiB --weights bf16");
+        JsonNode model = plan("--model " + Cli.NANO + " --memory 48MiB");
+        assertThat(file.path("maxTokens")).isEqualTo(model.path("maxTokens"));
+        assertThat(file.path("bytes")).isEqualTo(model.path("bytes"));
+    }
+}
