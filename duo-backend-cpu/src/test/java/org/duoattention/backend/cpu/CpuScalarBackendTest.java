@@ -14,6 +14,6 @@ class CpuScalarBackendTest extends AttentionBackendContract {
 
     @Override
     protected Set<Capability> unsupported() {
-        return Set.of(Capability.QUANTIZED_WEIGHTS, Capability.QUANTIZED_CACHE);
+        return Set.of(Capability.QUANTIZED_CACHE);
     }
 }

@@ -17,8 +17,14 @@ final class Arguments {
         this.memory = memory;
     }
 
-    /** An open tensor of this device. */
+    /** An open tensor of this device that is not quantised. */
     CpuTensor tensor(Tensor tensor) {
+        CpuTensor mine = any(tensor);
+        require(!mine.isQuantized(), "the tensor " + mine.spec() + " is a quantised weight, which cannot be used here");
+        return mine;
+    }
+
+    private CpuTensor any(Tensor tensor) {
         if (!(tensor instanceof CpuTensor mine) || !mine.belongsTo(memory)) {
             throw new IllegalArgumentException("the tensor " + tensor.spec() + " belongs to another device");
         }
@@ -50,6 +56,12 @@ final class Arguments {
                 tensor.spec().dtype() == DType.F32 && tensor.spec().rank() == 2,
                 name + " must be F32[tokens, width], not " + tensor.spec());
         return tensor;
+    }
+
+    /** The weight of a linear layer or the table of an embedding: of any weight type, or quantised. */
+    CpuTensor linearWeight(String name, Tensor tensor) {
+        CpuTensor mine = any(tensor);
+        return mine.isQuantized() ? mine : weight(name, mine);
     }
 
     /** A weight of any weight type. */
@@ -99,7 +111,7 @@ final class Arguments {
 
     /** Checks one projection of {@code x}. */
     void projection(CpuTensor x, Projection projection) {
-        CpuTensor weight = weight("the weight", projection.weight());
+        CpuTensor weight = linearWeight("the weight", projection.weight());
         CpuTensor out = activationTarget("the output", projection.out());
         require(
                 weight.spec().rank() == 2

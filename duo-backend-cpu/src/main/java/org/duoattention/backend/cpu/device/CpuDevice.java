@@ -12,8 +12,11 @@ import org.duoattention.api.backend.Tensor;
 import org.duoattention.api.backend.UnsupportedCapabilityException;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.backend.cpu.kernel.CpuKernels;
+import org.duoattention.backend.cpu.memory.CpuTensor;
 import org.duoattention.backend.cpu.memory.DeviceMemory;
 import org.duoattention.backend.cpu.memory.MemoryLimit;
 
@@ -45,7 +48,6 @@ public final class CpuDevice implements Device {
     /** What the backend can do with kernels that have scores or not. */
     public static Set<Capability> capabilities(boolean scores) {
         EnumSet<Capability> all = EnumSet.allOf(Capability.class);
-        all.remove(Capability.QUANTIZED_WEIGHTS);
         all.remove(Capability.QUANTIZED_CACHE);
         if (!scores) {
             all.remove(Capability.SCORES);
@@ -74,6 +76,20 @@ public final class CpuDevice implements Device {
     public Tensor adopt(HostTensor tensor) {
         memory.requireOpen();
         return memory.adopt(tensor);
+    }
+
+    @Override
+    public Tensor adopt(QuantizedMatrix matrix) {
+        memory.requireOpen();
+        Adoption.requireFinite(matrix);
+        CpuTensor tensor = memory.allocate(matrix.spec(), kernels.quantizedBytes(matrix.spec()));
+        try {
+            Adoption.repack(kernels, workers, matrix, tensor.weight().segment());
+        } catch (RuntimeException | Error e) {
+            tensor.close();
+            throw e;
+        }
+        return tensor;
     }
 
     @Override
@@ -109,6 +125,12 @@ public final class CpuDevice implements Device {
     public long bytes(TensorSpec spec) {
         memory.requireOpen();
         return spec.byteSize();
+    }
+
+    @Override
+    public long bytes(QuantizedSpec spec) {
+        memory.requireOpen();
+        return kernels.quantizedBytes(spec);
     }
 
     @Override

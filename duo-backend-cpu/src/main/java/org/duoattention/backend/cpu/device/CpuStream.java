@@ -21,7 +21,9 @@ import org.duoattention.api.model.ModelShape;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.CpuKernels;
 import org.duoattention.backend.cpu.kernel.Matrix;
+import org.duoattention.backend.cpu.kernel.PackedInput;
 import org.duoattention.backend.cpu.kernel.SlotRuns;
+import org.duoattention.backend.cpu.kernel.Weight;
 import org.duoattention.backend.cpu.kernel.Workspace;
 import org.duoattention.backend.cpu.memory.CpuSlab;
 import org.duoattention.backend.cpu.memory.CpuTensor;
@@ -40,6 +42,7 @@ final class CpuStream implements ComputeStream {
     private final Thread owner = Thread.currentThread();
     private final RopeTables ropeTables;
     private final Workspace partials = new Workspace();
+    private final PackedInput packed = new PackedInput();
     private boolean closed;
 
     CpuStream(String backendId, CpuKernels kernels, DeviceMemory memory, Workers workers, Consumer<CpuStream> onClose) {
@@ -95,7 +98,7 @@ final class CpuStream implements ComputeStream {
     @Override
     public void embed(Tensor table, int[] ids, Tensor out) {
         requireOpen();
-        CpuTensor rows = arguments.weight("the table", table);
+        CpuTensor rows = arguments.linearWeight("the table", table);
         CpuTensor result = arguments.activationTarget("the output", out);
         require(
                 rows.spec().rank() == 2
@@ -112,7 +115,7 @@ final class CpuStream implements ComputeStream {
         workers.rows(ids.length, rows.spec().extent(1), (from, to) -> {
             for (long t = from; t < to; t++) {
                 int id = ids[(int) t];
-                kernels.widen(rows.matrix(), id, id + 1L, result.matrix(), t);
+                kernels.widen(rows.weight(), id, id + 1L, result.matrix(), t);
             }
         });
     }
@@ -171,23 +174,48 @@ final class CpuStream implements ComputeStream {
         }
     }
 
-    /** The projections of rows {@code row ..} of the input, which are {@code x}. */
+    /** The projections of rows {@code row ..} of the input, which are {@code x}: all that take it in one form, then the next. */
     private void linears(Matrix x, long row, List<Projection> projections, int[] first) {
         int tokens = Math.toIntExact(x.rows());
-        int block = kernels.linearRowBlock();
-        int floats = kernels.packedFloats(tokens, x.columns());
-        float[] packed = partials.floats(floats);
-        if (floats > 0) {
-            int shares = workers.parts(tokens, 1, floats);
-            workers.run(shares, (share, workspace) -> kernels.pack(x, share, shares, packed));
+        int count = projections.size();
+        int done = 0;
+        while (done < count) {
+            int form = kernels.inputForm(tokens, weight(projections.get(done)));
+            int end = done + 1;
+            while (end < count && kernels.inputForm(tokens, weight(projections.get(end))) == form) {
+                end++;
+            }
+            if (form != 0) {
+                pack(form, x);
+            }
+            products(x, row, projections, first, done, end);
+            done = end;
         }
-        workers.run(first[projections.size()], (part, workspace) -> {
-            int p = 0;
+    }
+
+    private void pack(int form, Matrix x) {
+        int tokens = Math.toIntExact(x.rows());
+        kernels.reserve(form, tokens, x.columns(), packed);
+        int shares = workers.parts(tokens, 1, (long) tokens * x.columns());
+        if (shares == 1) {
+            kernels.pack(form, x, 0, 1, packed);
+        } else {
+            workers.run(shares, (share, workspace) -> kernels.pack(form, x, share, shares, packed));
+        }
+    }
+
+    /** The projections {@code begin .. end-1}. */
+    private void products(Matrix x, long row, List<Projection> projections, int[] first, int begin, int end) {
+        int tokens = Math.toIntExact(x.rows());
+        int block = kernels.linearRowBlock();
+        workers.run(first[end] - first[begin], (index, workspace) -> {
+            int part = first[begin] + index;
+            int p = begin;
             while (part >= first[p + 1]) {
                 p++;
             }
             Projection projection = projections.get(p);
-            Matrix weight = ((CpuTensor) projection.weight()).matrix();
+            Weight weight = weight(projection);
             int parts = first[p + 1] - first[p];
             long from = Workers.cut(weight.rows(), block, parts, part - first[p]);
             long to = Workers.cut(weight.rows(), block, parts, part - first[p] + 1);
@@ -196,6 +224,10 @@ final class CpuStream implements ComputeStream {
                 kernels.linear(x, packed, weight, bias(projection), out, from, to, workspace);
             }
         });
+    }
+
+    private static Weight weight(Projection projection) {
+        return ((CpuTensor) projection.weight()).weight();
     }
 
     private static @Nullable Matrix bias(Projection projection) {

@@ -2,6 +2,8 @@ package org.duoattention.backend.cpu.kernel;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,7 +21,7 @@ public interface CpuKernels {
     /** How slabs are laid out. */
     KvLayout layout();
 
-    /** Row ranges given to {@link #linear} start at multiples of this number of weight rows. */
+    /** Row ranges given to {@link #linear} and {@link #repack} start at multiples of this number of weight rows. */
     int linearRowBlock();
 
     /** Most query rows that one call of {@link #attend} gets in a prefill; at least 1. */
@@ -28,42 +30,58 @@ public interface CpuKernels {
     /** Whether {@link #scores} is supported. */
     boolean hasScores();
 
+    /** Bytes of a quantised weight in the order of these kernels. */
+    long quantizedBytes(QuantizedSpec spec);
+
+    /**
+     * Writes rows {@code fromRow .. toRow-1} of a quantised matrix in the order of these kernels.
+     *
+     * @param target all of the weight, {@link #quantizedBytes} bytes, zeros before the first call
+     */
+    void repack(QuantizedMatrix source, MemorySegment target, long fromRow, long toRow);
+
     /**
      * Rows {@code fromRow .. toRow-1} of a table as F32: {@code out[outRow + i] = table[fromRow + i]}, same number of
      * columns.
      */
-    void widen(Matrix table, long fromRow, long toRow, Matrix out, long outRow);
+    void widen(Weight table, long fromRow, long toRow, Matrix out, long outRow);
 
     /** Most rows of {@code x} that {@link #linear} and {@link #pack} get; the caller cuts longer ones. */
     default int linearTokens(int in) {
         return Integer.MAX_VALUE;
     }
 
-    /** Floats that {@link #pack} writes; 0 when {@link #linear} reads {@code x} as it is and {@link #pack} is not called. */
-    default int packedFloats(int tokens, int in) {
+    /**
+     * In which form {@link #linear} wants {@code tokens} rows of input for a weight: 0 when it reads them as they are and
+     * {@link #pack} is not called. One packed input serves all weights of the same form.
+     */
+    default int inputForm(int tokens, Weight weight) {
         return 0;
     }
 
+    /** Makes room for an input in a form. */
+    default void reserve(int form, int tokens, int in, PackedInput target) {}
+
     /**
-     * Writes share {@code part} of {@code parts} of {@code x}, in the order that suits {@link #linear}. All shares are
-     * written before the first {@link #linear}; the result serves all parts and all weights of the same input.
+     * Writes share {@code part} of {@code parts} of {@code x} in a form. All shares are written before the first {@link
+     * #linear}; the result serves all parts of all weights.
      */
-    default void pack(Matrix x, int part, int parts, float[] target) {}
+    default void pack(int form, Matrix x, int part, int parts, PackedInput target) {}
 
     /**
      * Columns {@code fromOut .. toOut-1} of {@code out = x * transpose(weight) + bias}, for all rows of {@code x}: a GEMV
      * when {@code x} has one row, a GEMM otherwise.
      *
      * @param x {@code [tokens, in]}
-     * @param packed what {@link #pack} made of {@code x}, at least {@link #packedFloats} long
-     * @param weight {@code [outs, in]}, any weight type
+     * @param packed what {@link #pack} made of {@code x} in the form of the weight
+     * @param weight {@code [outs, in]}, any weight type, or one that {@link #repack} wrote
      * @param bias {@code [1, outs]}, any weight type, or null
      * @param out {@code [tokens, outs]}
      */
     void linear(
             Matrix x,
-            float[] packed,
-            Matrix weight,
+            PackedInput packed,
+            Weight weight,
             @Nullable Matrix bias,
             Matrix out,
             long fromOut,

@@ -12,7 +12,7 @@ import org.duoattention.api.tensor.DType;
  * @param rows number of rows; a vector is one row
  * @param columns elements per row; rows follow each other without padding
  */
-public record Matrix(MemorySegment segment, long offset, DType dtype, long rows, int columns) {
+public record Matrix(MemorySegment segment, long offset, DType dtype, long rows, int columns) implements Weight {
     /** Byte offset of an element in the segment. */
     public long at(long row, long column) {
         return offset + (row * columns + column) * dtype.bytes();

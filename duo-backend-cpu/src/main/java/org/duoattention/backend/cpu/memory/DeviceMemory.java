@@ -8,6 +8,7 @@ import org.duoattention.api.backend.DeviceMemoryException;
 import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.backend.cpu.kernel.KvLayout;
 
@@ -88,13 +89,27 @@ public final class DeviceMemory implements AutoCloseable {
         }
         requireRows(tensor.spec());
         MemorySegment data = tensor.data();
-        if (data.isNative() && data.isAccessibleBy(ANOTHER_THREAD)) {
+        if (data.isNative() && isShared(data)) {
             return register(new CpuTensor(this, tensor.spec(), data.asReadOnly()));
         }
         NativeMemory copy =
                 take("a copy of a tensor " + tensor.spec(), tensor.spec().byteSize());
         copy.segment().copyFrom(data);
         return register(new CpuTensor(this, tensor.spec(), copy).readOnly());
+    }
+
+    /** A quantised weight of zeros that takes {@code bytes} bytes; what it holds is written to its memory afterwards. */
+    public CpuTensor allocate(QuantizedSpec spec, long bytes) {
+        if (spec.columns() > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException(
+                    "a row has at most " + Integer.MAX_VALUE + " elements, which " + spec + " exceeds");
+        }
+        return register(new CpuTensor(this, spec, take("a weight " + spec, bytes)));
+    }
+
+    /** Whether the threads of a pool can read host memory: it is not confined to one thread. */
+    public static boolean isShared(MemorySegment segment) {
+        return segment.isAccessibleBy(ANOTHER_THREAD);
     }
 
     private static void requireRows(TensorSpec spec) {

@@ -4,12 +4,17 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.BFloat16;
 import org.duoattention.backend.cpu.kernel.CpuKernels;
 import org.duoattention.backend.cpu.kernel.KvLayout;
 import org.duoattention.backend.cpu.kernel.Matrix;
+import org.duoattention.backend.cpu.kernel.PackedInput;
+import org.duoattention.backend.cpu.kernel.QuantizedWeight;
 import org.duoattention.backend.cpu.kernel.RowLayout;
+import org.duoattention.backend.cpu.kernel.Weight;
 import org.duoattention.backend.cpu.kernel.Workspace;
 import org.jspecify.annotations.Nullable;
 
@@ -72,18 +77,35 @@ public final class ScalarKernels implements CpuKernels {
     }
 
     @Override
-    public void widen(Matrix table, long fromRow, long toRow, Matrix out, long outRow) {
+    public long quantizedBytes(QuantizedSpec spec) {
+        return spec.byteSize();
+    }
+
+    @Override
+    public void repack(QuantizedMatrix source, MemorySegment target, long fromRow, long toRow) {
+        ScalarQuantized.repack(source, target, fromRow, toRow);
+    }
+
+    @Override
+    public void widen(Weight table, long fromRow, long toRow, Matrix out, long outRow) {
         for (long r = fromRow; r < toRow; r++) {
-            long target = out.at(outRow + r - fromRow, 0);
-            widen(table.segment(), table.dtype(), table.at(r, 0), out.segment(), target, table.columns());
+            row(table, r, out.segment(), out.at(outRow + r - fromRow, 0));
+        }
+    }
+
+    /** A row as floats from byte {@code target} on. */
+    private static void row(Weight weight, long row, MemorySegment to, long target) {
+        switch (weight) {
+            case Matrix m -> widen(m.segment(), m.dtype(), m.at(row, 0), to, target, m.columns());
+            case QuantizedWeight q -> ScalarQuantized.row(q, row, to, target);
         }
     }
 
     @Override
     public void linear(
             Matrix x,
-            float[] packed,
-            Matrix weight,
+            PackedInput packed,
+            Weight weight,
             @Nullable Matrix bias,
             Matrix out,
             long fromOut,
@@ -92,7 +114,7 @@ public final class ScalarKernels implements CpuKernels {
         int in = weight.columns();
         MemorySegment row = workspace.reserve(4L * in);
         for (long o = fromOut; o < toOut; o++) {
-            widen(weight.segment(), weight.dtype(), weight.at(o, 0), row, 0, in);
+            row(weight, o, row, 0);
             double start = bias == null ? 0 : element(bias.segment(), bias.dtype(), bias.at(0, o));
             for (long t = 0; t < x.rows(); t++) {
                 double sum = start + dot(x.segment(), x.at(t, 0), row, 0, in);

@@ -9,10 +9,15 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Optional;
 import jdk.incubator.vector.FloatVector;
+import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.CpuKernels;
 import org.duoattention.backend.cpu.kernel.KvLayout;
 import org.duoattention.backend.cpu.kernel.Matrix;
+import org.duoattention.backend.cpu.kernel.PackedInput;
+import org.duoattention.backend.cpu.kernel.QuantizedWeight;
+import org.duoattention.backend.cpu.kernel.Weight;
 import org.duoattention.backend.cpu.kernel.Workspace;
 import org.jspecify.annotations.Nullable;
 
@@ -26,6 +31,12 @@ public final class VectorKernels implements CpuKernels {
 
     /** Tokens up to which weights are multiplied as they stream by: a panel of 16 to 32 costs as much whatever it holds. */
     static final int GEMV_TOKENS = 12;
+
+    /** The input form of {@link Gemm}. The others are the bits of a quantised weight and, above, its group. */
+    private static final int PANELS = 1;
+
+    private static final int GROUP_SHIFT = 4;
+    private static final int FORM_BITS = (1 << GROUP_SHIFT) - 1;
 
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -51,7 +62,7 @@ public final class VectorKernels implements CpuKernels {
 
     @Override
     public int linearRowBlock() {
-        return 2 * MicroKernel.ROWS;
+        return QuantizedLayout.BLOCK;
     }
 
     @Override
@@ -65,10 +76,23 @@ public final class VectorKernels implements CpuKernels {
     }
 
     @Override
-    public void widen(Matrix table, long fromRow, long toRow, Matrix out, long outRow) {
+    public long quantizedBytes(QuantizedSpec spec) {
+        return QuantizedLayout.bytes(spec);
+    }
+
+    @Override
+    public void repack(QuantizedMatrix source, MemorySegment target, long fromRow, long toRow) {
+        QuantizedLayout.of(source.spec()).write(source, target, fromRow, toRow);
+    }
+
+    @Override
+    public void widen(Weight table, long fromRow, long toRow, Matrix out, long outRow) {
         float[] row = new float[table.columns()];
         for (long r = fromRow; r < toRow; r++) {
-            Widen.run(table.dtype(), table.segment(), table.at(r, 0), row.length, row, 0);
+            switch (table) {
+                case Matrix m -> Widen.run(m.dtype(), m.segment(), m.at(r, 0), row.length, row, 0);
+                case QuantizedWeight q -> Dequantize.row(q, r, row);
+            }
             MemorySegment.copy(row, 0, out.segment(), F32, out.at(outRow + r - fromRow, 0), row.length);
         }
     }
@@ -79,29 +103,45 @@ public final class VectorKernels implements CpuKernels {
     }
 
     @Override
-    public int packedFloats(int tokens, int in) {
-        return tokens <= GEMV_TOKENS ? 0 : Gemm.packedFloats(tokens, in);
+    public int inputForm(int tokens, Weight weight) {
+        return switch (weight) {
+            case Matrix m -> tokens <= GEMV_TOKENS ? 0 : PANELS;
+            case QuantizedWeight q -> q.format().bits() | q.format().group() << GROUP_SHIFT;
+        };
     }
 
     @Override
-    public void pack(Matrix x, int part, int parts, float[] target) {
-        Gemm.pack(x, part, parts, target);
+    public void reserve(int form, int tokens, int in, PackedInput target) {
+        target.reserve(
+                form == PANELS
+                        ? Gemm.packedFloats(tokens, in)
+                        : QuantizedGemv.packedFloats(tokens, in, form >>> GROUP_SHIFT),
+                0);
+    }
+
+    @Override
+    public void pack(int form, Matrix x, int part, int parts, PackedInput target) {
+        if (form == PANELS) {
+            Gemm.pack(x, part, parts, target.floats());
+        } else {
+            QuantizedGemv.pack(x, form & FORM_BITS, form >>> GROUP_SHIFT, part, parts, target.floats());
+        }
     }
 
     @Override
     public void linear(
             Matrix x,
-            float[] packed,
-            Matrix weight,
+            PackedInput packed,
+            Weight weight,
             @Nullable Matrix bias,
             Matrix out,
             long fromOut,
             long toOut,
             Workspace workspace) {
-        if (x.rows() <= GEMV_TOKENS) {
-            Gemv.linear(x, weight, bias, out, fromOut, toOut);
-        } else {
-            Gemm.linear(packed, weight, bias, out, fromOut, toOut, workspace);
+        switch (weight) {
+            case QuantizedWeight q -> QuantizedGemv.linear(packed.floats(), q, bias, out, fromOut, toOut, workspace);
+            case Matrix m when x.rows() <= GEMV_TOKENS -> Gemv.linear(x, m, bias, out, fromOut, toOut);
+            case Matrix m -> Gemm.linear(packed.floats(), m, bias, out, fromOut, toOut, workspace);
         }
     }
 

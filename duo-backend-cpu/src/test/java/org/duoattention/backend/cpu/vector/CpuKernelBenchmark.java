@@ -15,7 +15,9 @@ import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.KvHead;
 import org.duoattention.backend.cpu.kernel.KvLayout;
 import org.duoattention.backend.cpu.kernel.Matrix;
+import org.duoattention.backend.cpu.kernel.PackedInput;
 import org.duoattention.backend.cpu.kernel.SlotRuns;
+import org.duoattention.backend.cpu.kernel.Weight;
 import org.duoattention.backend.cpu.kernel.Workspace;
 import org.duoattention.backend.cpu.pool.WorkerPool;
 
@@ -176,12 +178,17 @@ final class CpuKernelBenchmark {
         return new Matrix(memory, at % (MEMORY - bytes) & -64, dtype, outs, in);
     }
 
-    private void linear(Matrix x, Matrix weight, Matrix out) {
+    private void linear(Matrix x, Weight weight, Matrix out) {
         int tokens = (int) x.rows();
-        int floats = kernels.packedFloats(tokens, x.columns());
-        float[] packed = packed(floats);
-        if (floats > 0) {
-            pool.parallelFor(PARTS, (part, worker) -> kernels.pack(x, part, PARTS, packed));
+        int form = kernels.inputForm(tokens, weight);
+        if (form != 0) {
+            kernels.reserve(form, tokens, x.columns(), packed);
+            int shares = Math.min(tokens, PARTS);
+            if (shares == 1) {
+                kernels.pack(form, x, 0, 1, packed);
+            } else {
+                pool.parallelFor(shares, (share, worker) -> kernels.pack(form, x, share, shares, packed));
+            }
         }
         long block = kernels.linearRowBlock();
         long blocks = (weight.rows() + block - 1) / block;
@@ -194,14 +201,7 @@ final class CpuKernelBenchmark {
         });
     }
 
-    private float[] packed = {};
-
-    private float[] packed(int floats) {
-        if (packed.length < floats) {
-            packed = new float[floats];
-        }
-        return packed;
-    }
+    private final PackedInput packed = new PackedInput();
 
     private Matrix activations(int rows, int columns) {
         Random random = new Random(2);

@@ -14,7 +14,9 @@ import org.duoattention.backend.cpu.kernel.BFloat16;
 import org.duoattention.backend.cpu.kernel.CpuKernels;
 import org.duoattention.backend.cpu.kernel.KvHead;
 import org.duoattention.backend.cpu.kernel.Matrix;
+import org.duoattention.backend.cpu.kernel.PackedInput;
 import org.duoattention.backend.cpu.kernel.SlotRuns;
+import org.duoattention.backend.cpu.kernel.Weight;
 import org.duoattention.backend.cpu.kernel.Workspace;
 import org.duoattention.backend.cpu.scalar.ScalarKernels;
 import org.junit.jupiter.api.AfterEach;
@@ -58,18 +60,28 @@ class VectorKernelsTest {
                 Matrix bias = matrix(type, 1, outs);
                 Matrix actual = matrix(DType.F32, tokens, outs);
                 Matrix expected = matrix(DType.F32, tokens, outs);
-                float[] packed = new float[vector.packedFloats(tokens, in)];
-                for (int part = 0; part < 3 && packed.length > 0; part++) {
-                    vector.pack(x, part, 3, packed);
-                }
+                PackedInput packed = packed(x, weight, 3);
                 Matrix addend = outs == 5 ? null : bias;
                 vector.linear(x, packed, weight, addend, actual, 0, outs / 2, workspace);
                 vector.linear(x, packed, weight, addend, actual, outs / 2, outs, workspace);
-                scalar.linear(x, new float[0], weight, addend, expected, 0, outs, workspace);
+                scalar.linear(x, new PackedInput(), weight, addend, expected, 0, outs, workspace);
                 // Random products of size 1: partial sums grow with the square root of their number.
                 assertClose(actual, expected, 1e-6 * Math.sqrt(in) * (1 + Math.log(in)));
             }
         }
+    }
+
+    private PackedInput packed(Matrix x, Weight weight, int parts) {
+        PackedInput packed = new PackedInput();
+        int tokens = (int) x.rows();
+        int form = vector.inputForm(tokens, weight);
+        if (form != 0) {
+            vector.reserve(form, tokens, x.columns(), packed);
+            for (int part = 0; part < parts; part++) {
+                vector.pack(form, x, part, parts, packed);
+            }
+        }
+        return packed;
     }
 
     /** A result must not depend on how rows are cut into parts. */
@@ -83,10 +95,7 @@ class VectorKernelsTest {
             Matrix weight = matrix(type, 50, 129);
             Matrix whole = matrix(DType.F32, tokens, 50);
             Matrix parts = matrix(DType.F32, tokens, 50);
-            float[] packed = new float[vector.packedFloats(tokens, 129)];
-            if (packed.length > 0) {
-                vector.pack(x, 0, 1, packed);
-            }
+            PackedInput packed = packed(x, weight, 1);
             vector.linear(x, packed, weight, null, whole, 0, 50, workspace);
             for (int row = 0; row < 50; row += 12) {
                 vector.linear(x, packed, weight, null, parts, row, Math.min(50, row + 12), workspace);
@@ -158,7 +167,7 @@ class VectorKernelsTest {
             Matrix unit = matrix(DType.F32, 1, 64);
             MemorySegment.copy(x, 0, unit.segment(), ValueLayout.JAVA_FLOAT_UNALIGNED, unit.offset(), 64);
             Matrix product = matrix(DType.F32, 1, 1 << 10);
-            vector.linear(unit, new float[0], rows, null, product, 0, 1 << 10, workspace);
+            vector.linear(unit, new PackedInput(), rows, null, product, 0, 1 << 10, workspace);
             for (int row = 0; row < 1 << 10; row++) {
                 // A sum of zeros is positive.
                 float expected = get(out, row * 64L + k) + 0f;
