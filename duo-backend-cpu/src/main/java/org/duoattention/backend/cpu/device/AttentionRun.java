@@ -22,6 +22,9 @@ final class AttentionRun {
     /** Slots below which a range is not worth joining. */
     private static final long MIN_SLOTS = 512;
 
+    /** Query rows below which a block of rows is not worth its own pass over the slots. */
+    private static final long MIN_ROWS = 48;
+
     private final CpuKernels kernels;
     private final Workers workers;
     private final long rows;
@@ -39,16 +42,21 @@ final class AttentionRun {
         this.kernels = kernels;
         this.workers = workers;
         this.rows = rows;
-        int rowsPerBlock = kernels.attendRows();
-        long blocks = (rows + rowsPerBlock - 1) / rowsPerBlock;
         long slots = 0;
         for (AttentionTask task : tasks) {
             slots += task.runs().count();
         }
-        long target = Math.max(MIN_SLOTS, slots * blocks / ((long) workers.threads() * PARTS_PER_THREAD));
+        long wanted = (long) workers.threads() * PARTS_PER_THREAD;
         for (AttentionTask task : tasks) {
-            for (long row = 0; row < rows; row += rowsPerBlock) {
-                cut(task, row, Math.min(rows, row + rowsPerBlock), target);
+            long most = kernels.attendRows(task.group());
+            long blocks = (rows + most - 1) / most;
+            // Where there are too few slots to be cut into enough parts, the rows are.
+            if (workers.threads() > 1 && slots / MIN_SLOTS * blocks < wanted) {
+                blocks = Math.max(blocks, Math.min(wanted / tasks.size() + 1, rows / MIN_ROWS));
+            }
+            long target = Math.max(MIN_SLOTS, slots * blocks / wanted);
+            for (long block = 0; block < blocks; block++) {
+                cut(task, rows * block / blocks, rows * (block + 1) / blocks, target);
             }
         }
     }

@@ -24,8 +24,8 @@ public interface CpuKernels {
     /** Row ranges given to {@link #linear} and {@link #repack} start at multiples of this number of weight rows. */
     int linearRowBlock();
 
-    /** Most query rows that one call of {@link #attend} gets in a prefill; at least 1. */
-    int attendRows();
+    /** Most query rows that one call of {@link #attend} gets in a prefill; at least 1. Each stands for {@code group} heads. */
+    int attendRows(int group);
 
     /** Whether {@link #scores} is supported. */
     boolean hasScores();
@@ -122,8 +122,8 @@ public interface CpuKernels {
      *
      * <p>Without {@code partial} the range holds all that the rows see, and the result goes to {@code task.out()}. With it, the
      * unnormalised state goes there: for row {@code r}, head {@code g} at float index {@code ((r - fromRow) * group + g) *
-     * (headDim + 2)} the largest scaled product (negative infinity when nothing was visible), the sum of the exponentials
-     * relative to it, and the {@code headDim} weighted value sums (zeros when nothing was visible). {@link #merge} joins such
+     * (headDim + 2)} a reference near the largest scaled product (negative infinity when nothing was visible), the sum of the
+     * exponentials relative to it, and the {@code headDim} weighted value sums (zeros when nothing was visible). {@link #merge} joins such
      * states.
      *
      * @param partial byte-addressed from 0, or null

@@ -41,7 +41,7 @@ public final class ScalarKernels implements CpuKernels {
     }
 
     @Override
-    public int attendRows() {
+    public int attendRows(int group) {
         return 8;
     }
 

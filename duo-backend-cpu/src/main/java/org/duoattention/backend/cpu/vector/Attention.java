@@ -24,76 +24,53 @@ import org.jspecify.annotations.Nullable;
  * burst beforehand gained 5 % at most and was left out.
  */
 final class Attention {
-    /** Query rows per call in a prefill. */
-    static final int ROWS = 64;
-
-    /** Slots per block that is widened; a multiple of every panel. */
-    private static final int BLOCK = 64;
-
-    /** Slots per block that is not: longer streams of ascending addresses suit the processor's prefetching. */
-    private static final int DIRECT_BLOCK = 256;
+    /** Slots per block: long streams of ascending addresses suit the processor's prefetching. */
+    private static final int BLOCK = 256;
 
     /** Most rows (of all heads of the group) for which keys and values are not widened first. */
     private static final int DIRECT_ROWS = 8;
+
+    private static final double LN2 = Math.log(2);
 
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final AttentionTask task;
     private final KvHead head;
     private final int dim;
-    /** {@code dim} rounded up to whole panels: length of a row of value sums. */
-    private final int width;
 
     private final int group;
     private final long fromRow;
     private final int rows;
 
     private final int bytes;
-    /** Whether keys and values are multiplied as they come from memory instead of being widened into scratch. */
-    private final boolean direct;
-    /** Slots per block. */
-    private final int block;
 
     private final float[] scratch;
     /** {@code [rows * group][dim]}: the queries, scaled. */
     private final int queries;
     /** {@code [rows * group][block]}: products, then probabilities. */
     private final int products;
-    /** {@code [rows * group][width]}: sums of values. */
+    /** {@code [rows * group][dim]}: sums of values. */
     private final int sums;
     /** {@code [rows * group][L]}: sums of probabilities, lane by lane. */
     private final int norms;
     /** {@code [rows * group]}: largest product so far. */
     private final int tops;
-    /** {@code [panel][dim][PANEL]}: keys of the block. */
-    private final int keys;
-    /**
-     * {@code [block][dim]}: values of the block. The last panel of a row may reach into the next one; these lanes are not
-     * used.
-     */
-    private final int values;
 
     private Attention(AttentionTask task, long fromRow, long toRow, Workspace workspace) {
         this.task = task;
         this.fromRow = fromRow;
         head = task.head();
         dim = head.headDim();
-        width = (dim + PANEL - 1) / PANEL * PANEL;
         group = task.group();
         rows = Math.toIntExact(toRow - fromRow);
         bytes = head.dtype().bytes();
         int all = Math.multiplyExact(rows, group);
-        // A last panel that reaches past the row would reach past the memory in the last slot.
-        direct = all <= DIRECT_ROWS && dim % PANEL == 0;
-        block = direct ? DIRECT_BLOCK : BLOCK;
         queries = 0;
         products = queries + all * dim;
-        sums = products + all * block;
-        norms = sums + all * width;
+        sums = products + all * BLOCK;
+        norms = sums + all * dim;
         tops = norms + all * L;
-        keys = tops + all;
-        values = keys + block * dim;
-        scratch = workspace.floats(direct ? keys : values + block * dim + PANEL);
+        scratch = workspace.floats(tops + all);
     }
 
     /** Same contract as {@link org.duoattention.backend.cpu.kernel.CpuKernels#attend}. */
@@ -105,6 +82,12 @@ final class Attention {
             long toSlot,
             @Nullable MemorySegment partial,
             Workspace workspace) {
+        long all = (toRow - fromRow) * task.group();
+        // A last panel that reaches past the row would reach past the memory in the last slot.
+        if (all > DIRECT_ROWS || task.head().headDim() % PANEL != 0) {
+            BlockedAttention.attend(task, fromRow, toRow, fromSlot, toSlot, partial, workspace);
+            return;
+        }
         Attention attention = new Attention(task, fromRow, toRow, workspace);
         attention.begin();
         attention.slots(fromSlot, toSlot);
@@ -117,10 +100,10 @@ final class Attention {
             MemorySegment.copy(task.q().segment(), F32, at, scratch, queries + r * group * dim, group * dim);
         }
         for (int i = queries; i < products; i++) {
-            scratch[i] *= task.scale();
+            scratch[i] *= task.scale() * Exp2.LOG2E;
         }
         Arrays.fill(scratch, sums, tops, 0f);
-        Arrays.fill(scratch, tops, keys, Float.NEGATIVE_INFINITY);
+        Arrays.fill(scratch, tops, tops + rows * group, Float.NEGATIVE_INFINITY);
     }
 
     private void slots(long from, long to) {
@@ -131,7 +114,7 @@ final class Attention {
             long slot = runs.slot(ordinal);
             // Blocks begin at panels; the slots before this one in its panel belong to others.
             int skip = (int) (slot % PANEL);
-            int count = (int) Math.min(block - skip, Math.min(end, runs.runEnd(ordinal)) - ordinal);
+            int count = (int) Math.min(BLOCK - skip, Math.min(end, runs.runEnd(ordinal)) - ordinal);
             visit(ordinal, slot - skip, skip, count);
             ordinal += count;
         }
@@ -150,34 +133,21 @@ final class Attention {
         int lanes = (skip + count + PANEL - 1) / PANEL * PANEL;
         int begin = first * group;
         int some = (last - first) * group;
-        if (!direct) {
-            widen(base, skip, count, lanes);
-        }
-        Arrays.fill(scratch, products + begin * block, products + (begin + some) * block, 0f);
+        Arrays.fill(scratch, products + begin * BLOCK, products + (begin + some) * BLOCK, 0f);
         for (int p = 0; p < lanes / PANEL; p++) {
             int q = queries + begin * dim;
-            int s = products + begin * block + p * PANEL;
-            if (direct) {
-                long x = PanelLayout.panel(head, base + p * PANEL);
-                direct(some, q, dim, x, PANEL * bytes, s, block, dim);
-            } else {
-                int x = keys + p * PANEL * dim;
-                MicroKernel.rows(some, scratch, q, dim, scratch, x, PANEL, scratch, s, block, dim);
-            }
+            int s = products + begin * BLOCK + p * PANEL;
+            long x = PanelLayout.panel(head, base + p * PANEL);
+            direct(some, q, dim, x, PANEL * bytes, s, BLOCK, dim);
         }
         for (int r = first; r < last; r++) {
             softmax(fromRow + r, r * group, ordinal, skip, count, lanes);
         }
-        for (int p = 0; p < width / PANEL; p++) {
-            int s = products + begin * block + skip;
-            int o = sums + begin * width + p * PANEL;
-            if (direct) {
-                long x = PanelLayout.value(head, base + skip) + (long) p * PANEL * bytes;
-                direct(some, s, block, x, dim * bytes, o, width, count);
-            } else {
-                int x = values + skip * dim + p * PANEL;
-                MicroKernel.rows(some, scratch, s, block, scratch, x, dim, scratch, o, width, count);
-            }
+        for (int p = 0; p < dim / PANEL; p++) {
+            int s = products + begin * BLOCK + skip;
+            int o = sums + begin * dim + p * PANEL;
+            long x = PanelLayout.value(head, base + skip) + (long) p * PANEL * bytes;
+            direct(some, s, BLOCK, x, dim * bytes, o, dim, count);
         }
     }
 
@@ -190,13 +160,6 @@ final class Attention {
         }
     }
 
-    private void widen(long base, int skip, int count, int lanes) {
-        MemorySegment memory = head.segment();
-        Widen.run(head.dtype(), memory, PanelLayout.panel(head, base), lanes * dim, scratch, keys);
-        long rows = PanelLayout.value(head, base + skip);
-        Widen.run(head.dtype(), memory, rows, count * dim, scratch, values + skip * dim);
-    }
-
     /** Products of one query row become probabilities, relative to the largest product so far. */
     private void softmax(long row, int index, long ordinal, int skip, int count, int lanes) {
         // In lanes: visible are those below `sinks` and those from `from` to `to`.
@@ -204,30 +167,31 @@ final class Attention {
         int from = skip + Math.clamp(task.windowFrom(row) - ordinal, 0, count);
         int sinks = Math.min(to, skip + Math.clamp(task.always() - ordinal, 0, count));
         for (int g = 0; g < group; g++) {
-            int s = products + (index + g) * block;
+            int s = products + (index + g) * BLOCK;
             hide(s, 0, skip);
             hide(s, sinks, Math.min(from, to));
             hide(s, to, lanes);
             int t = tops + index + g;
             float before = scratch[t];
-            float top = Softmax.max(scratch, s, lanes, before);
+            float top = Softmax.max(scratch, s, lanes, Math.max(before, Exp2.HIDDEN));
+            if (top == Exp2.HIDDEN) {
+                Arrays.fill(scratch, s, s + lanes, 0f);
+                continue;
+            }
             if (top != before) {
                 scratch[t] = top;
-                float factor = (float) Math.exp(before - top);
+                float factor = (float) Math.exp((before - top) * LN2);
                 Softmax.scale(scratch, norms + (index + g) * L, L, factor);
-                Softmax.scale(scratch, sums + (index + g) * width, width, factor);
+                Softmax.scale(scratch, sums + (index + g) * dim, dim, factor);
             }
-            if (top == Float.NEGATIVE_INFINITY) {
-                Arrays.fill(scratch, s, s + lanes, 0f);
-            } else {
-                Exp.subtractSum(scratch, s, lanes, top, scratch, norms + (index + g) * L);
-            }
+            Softmax.add(scratch, s, lanes, -top);
+            Exp2.rows(scratch, s, 1, BLOCK, lanes, norms + (index + g) * L);
         }
     }
 
     private void hide(int s, int from, int to) {
         for (int i = from; i < to; i++) {
-            scratch[s + i] = Float.NEGATIVE_INFINITY;
+            scratch[s + i] = Exp2.HIDDEN;
         }
     }
 
@@ -237,11 +201,11 @@ final class Attention {
             for (int lane = 0; lane < L; lane++) {
                 norm += scratch[norms + i * L + lane];
             }
-            int from = sums + i * width;
+            int from = sums + i * dim;
             if (partial == null) {
                 MemorySegment out = task.out().segment();
                 long at = task.out().at(fromRow + i / group, task.column() + (long) (i % group) * dim);
-                Softmax.scale(scratch, from, width, 1 / norm);
+                Softmax.scale(scratch, from, dim, 1 / norm);
                 MemorySegment.copy(scratch, from, out, F32, at, dim);
             } else {
                 long at = 4L * i * (dim + 2);

@@ -3,7 +3,6 @@ package org.duoattention.backend.cpu.vector;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.LT;
 import static org.duoattention.backend.cpu.vector.Simd.F;
-import static org.duoattention.backend.cpu.vector.Simd.L;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -39,7 +38,7 @@ final class Exp {
 
     private Exp() {}
 
-    /** {@code e^x}, for {@code x <= LIMIT}. Inlined by hand in {@link #subtractSum}; for code that is not hot. */
+    /** {@code e^x}, for {@code x <= LIMIT}. */
     static FloatVector of(FloatVector x) {
         FloatVector z = x.fma(FloatVector.broadcast(F, LOG2E), FloatVector.broadcast(F, ROUND));
         IntVector exponent = z.reinterpretAsInts().lanewise(LSHL, 23);
@@ -53,32 +52,5 @@ final class Exp {
                 .fma(r.mul(r), r)
                 .add(1f);
         return p.reinterpretAsInts().add(exponent).reinterpretAsFloats().blend(0f, x.compare(LT, FLUSH));
-    }
-
-    /**
-     * {@code s[i] = e^(s[i] - max)} for {@code count} elements, a multiple of {@link Simd#L}; adds the results to the {@code L}
-     * partial sums.
-     */
-    static void subtractSum(float[] s, int at, int count, float max, float[] sums, int so) {
-        FloatVector sum = FloatVector.fromArray(F, sums, so);
-        FloatVector top = FloatVector.broadcast(F, max);
-        for (int i = at; i < at + count; i += L) {
-            FloatVector x = FloatVector.fromArray(F, s, i).sub(top);
-            FloatVector z = x.fma(FloatVector.broadcast(F, LOG2E), FloatVector.broadcast(F, ROUND));
-            IntVector exponent = z.reinterpretAsInts().lanewise(LSHL, 23);
-            FloatVector n = z.sub(ROUND);
-            FloatVector r = n.fma(FloatVector.broadcast(F, -LN2_LOW), n.fma(FloatVector.broadcast(F, -LN2_HIGH), x));
-            FloatVector p = r.fma(FloatVector.broadcast(F, C5), FloatVector.broadcast(F, C4))
-                    .fma(r, FloatVector.broadcast(F, C3))
-                    .fma(r, FloatVector.broadcast(F, C2))
-                    .fma(r, FloatVector.broadcast(F, C1))
-                    .fma(r, FloatVector.broadcast(F, C0))
-                    .fma(r.mul(r), r)
-                    .add(1f);
-            p = p.reinterpretAsInts().add(exponent).reinterpretAsFloats().blend(0f, x.compare(LT, FLUSH));
-            p.intoArray(s, i);
-            sum = sum.add(p);
-        }
-        sum.intoArray(sums, so);
     }
 }

@@ -38,6 +38,13 @@ final class Softmax {
         return Float.intBitsToFloat(key ^ key >> 31 >>> 1);
     }
 
+    /** {@code s[i] += term} for {@code count} elements, a multiple of {@link Simd#L}. */
+    static void add(float[] s, int at, int count, float term) {
+        for (int i = at; i < at + count; i += L) {
+            FloatVector.fromArray(F, s, i).add(term).intoArray(s, i);
+        }
+    }
+
     /** {@code s[i] *= factor} for {@code count} elements, a multiple of {@link Simd#L}. */
     static void scale(float[] s, int at, int count, float factor) {
         for (int i = at; i < at + count; i += L) {

@@ -66,8 +66,8 @@ public final class VectorKernels implements CpuKernels {
     }
 
     @Override
-    public int attendRows() {
-        return Attention.ROWS;
+    public int attendRows(int group) {
+        return BlockedAttention.rows(group);
     }
 
     @Override
@@ -187,5 +187,10 @@ public final class VectorKernels implements CpuKernels {
             @Nullable MemorySegment partial,
             Workspace workspace) {
         Attention.attend(task, fromRow, toRow, fromSlot, toSlot, partial, workspace);
+    }
+
+    @Override
+    public void merge(AttentionTask task, long row, MemorySegment partials, long offset, long stride, int splits) {
+        Merge.run(task, row, partials, offset, stride, splits);
     }
 }

@@ -250,8 +250,8 @@ final class CpuKernelBenchmark {
     }
 
     private void prefill() {
-        for (int dim : new int[] {64, 128}) {
-            attention("prefill", DType.BF16, dim, 4, 4096, 512);
+        for (int dim : new int[] {32, 64, 128}) {
+            attention("prefill", DType.BF16, dim, dim == 32 ? 1 : 4, 4096, 512);
         }
     }
 
@@ -265,11 +265,11 @@ final class CpuKernelBenchmark {
         long state = 4L * rows * group * (dim + 2) + 63 & -64;
         MemorySegment partials = arena.allocate(state * heads * PARTS, 64);
         int splits = rows == 1 ? 2 : 1;
-        int blocks = (rows + kernels.attendRows() - 1) / kernels.attendRows();
+        int blocks = (rows + kernels.attendRows(group) - 1) / kernels.attendRows(group);
         IntConsumer action = i -> pool.parallelFor(heads * splits * blocks, (part, worker) -> {
             int head = part / (splits * blocks);
             int split = part % splits;
-            int row = part / splits % blocks * kernels.attendRows();
+            int row = part / splits % blocks * kernels.attendRows(group);
             KvHead kv = new KvHead(memory, at(i, heads, bytes) + head * bytes, 0, dtype, dim, slots);
             KvHead complete = new KvHead(memory, kv.keyOffset(), kv.keyOffset() + keys, dtype, dim, slots);
             AttentionTask task = new AttentionTask(
@@ -286,7 +286,7 @@ final class CpuKernelBenchmark {
             kernels.attend(
                     task,
                     row,
-                    Math.min(rows, row + kernels.attendRows()),
+                    Math.min(rows, row + kernels.attendRows(group)),
                     (long) slots * split / splits,
                     (long) slots * (split + 1) / splits,
                     splits == 1 ? null : partials.asSlice(part * state),

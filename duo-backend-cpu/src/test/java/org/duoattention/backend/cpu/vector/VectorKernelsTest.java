@@ -8,6 +8,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.Stream;
+import jdk.incubator.vector.FloatVector;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.BFloat16;
@@ -192,8 +193,8 @@ class VectorKernelsTest {
             for (int i = 0; i < x.length; i++) {
                 x[i] = from + i * 0.00003f;
             }
-            float[] y = x.clone();
-            Exp.subtractSum(y, 0, y.length, 0, new float[Simd.L], 0);
+            float[] y = new float[Simd.L];
+            Exp.of(FloatVector.fromArray(Simd.F, x, 0)).intoArray(y, 0);
             for (int i = 0; i < x.length; i++) {
                 double exact = Math.exp(x[i]);
                 worst = Math.max(worst, Math.abs(y[i] - exact) / Math.ulp((float) exact));
@@ -201,8 +202,42 @@ class VectorKernelsTest {
         }
         assertThat(worst).isLessThan(1.5);
         Arrays.fill(x, Float.NEGATIVE_INFINITY);
-        Exp.subtractSum(x, 0, x.length, 0, new float[Simd.L], 0);
+        Exp.of(FloatVector.fromArray(Simd.F, x, 0)).intoArray(x, 0);
         assertThat(x).containsOnly(0f);
+    }
+
+    @Test
+    void powersOfTwoAreWithinFourUlps() {
+        float[] x = new float[2 * Simd.L];
+        double worst = 0;
+        for (float from = -99.4f; from < Tile.HEADROOM; from += 0.0007f) {
+            float[] exponents = new float[Simd.L];
+            for (int i = 0; i < Simd.L; i++) {
+                exponents[i] = from + i * 0.00003f;
+                x[i] = exponents[i];
+                x[Simd.L + i] = i;
+            }
+            Exp2.rows(x, 0, 1, Simd.L, Simd.L, Simd.L);
+            for (int i = 0; i < Simd.L; i++) {
+                double exact = Math.pow(2, exponents[i]);
+                worst = Math.max(worst, Math.abs(x[i] - exact) / Math.ulp((float) exact));
+                assertThat(x[Simd.L + i]).isEqualTo(i + x[i]);
+            }
+        }
+        assertThat(worst).isLessThan(4);
+    }
+
+    @Test
+    void powersOfTwoOfWhatIsFarBelowAreZero() {
+        float[] x = new float[2 * Simd.L];
+        for (float exponent : new float[] {-99.6f, -127, -150, -1e4f, -3e7f, -1e20f, Exp2.HIDDEN}) {
+            Arrays.fill(x, exponent);
+            Exp2.rows(x, 0, 1, Simd.L, Simd.L, Simd.L);
+            assertThat(Arrays.copyOf(x, Simd.L)).containsOnly(0f);
+        }
+        Arrays.fill(x, Float.NaN);
+        Exp2.rows(x, 0, 1, Simd.L, Simd.L, Simd.L);
+        assertThat(x).containsOnly(Float.NaN);
     }
 
     @ParameterizedTest
@@ -210,7 +245,7 @@ class VectorKernelsTest {
             value = DType.class,
             names = {"F32", "F16", "BF16"})
     void attention(DType type) {
-        int[] dims = {1, 7, 13, 16, 33, 64, 80, 96, 128, 256};
+        int[] dims = {1, 7, 13, 16, 32, 33, 64, 80, 96, 128, 256};
         int[] groups = {1, 2, 3, 4, 7, 8};
         for (int round = 0; round < 240; round++) {
             attention(type, dims[round % dims.length], groups[round % groups.length]);
@@ -238,7 +273,9 @@ class VectorKernelsTest {
         Matrix q = matrix(DType.F32, rows, 2 * group * dim);
         Matrix actual = matrix(DType.F32, rows, 2 * group * dim);
         Matrix expected = copy(actual);
-        float scale = (float) (1 / Math.sqrt(dim));
+        // Sometimes sharp: references move often then, and most probabilities are zero.
+        int sharpness = random.nextInt(4) == 0 ? 12 : 1;
+        float scale = (float) (sharpness / Math.sqrt(dim));
         int column = group * dim;
         int end = count - rows + 1;
         AttentionTask task = new AttentionTask(head, runs, sinks, window, end, q, column, group, scale, actual);
@@ -266,7 +303,7 @@ class VectorKernelsTest {
                 vector.merge(task, row, partials, row * state, rows * state, 3);
             }
         }
-        assertClose(actual, expected, 2e-5);
+        assertClose(actual, expected, 2e-5 * sharpness);
     }
 
     @ParameterizedTest
