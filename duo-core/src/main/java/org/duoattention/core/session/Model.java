@@ -131,7 +131,7 @@ public final class Model implements AutoCloseable {
 
     /** Begins a session. */
     public SessionBuilder session() {
-        return new SessionBuilder(new SessionTarget(duo, config, directory, device, requirements, this::openSession));
+        return new SessionBuilder(new SessionTarget(duo, config, directory(), device, requirements, this::openSession));
     }
 
     /**
