@@ -1,11 +1,15 @@
 package org.duoattention.core.load;
 
 import java.lang.foreign.Arena;
+import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.api.tensor.HostWeight;
+import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.core.DuoException;
 
 /**
@@ -49,6 +53,16 @@ public interface WeightSource {
 
     /** Which of F32, F16 and BF16 occur among the tensors. */
     Set<DType> dtypes();
+
+    /** Bytes of the tensors by the type that they are stored in, in lower case as options name it; read from headers. */
+    default Map<String, Long> bytesByType() {
+        Map<String, Long> bytes = new TreeMap<>();
+        for (String name : names()) {
+            TensorSpec spec = find(name).orElseThrow().spec();
+            bytes.merge(spec.dtype().name().toLowerCase(Locale.ROOT), spec.byteSize(), Long::sum);
+        }
+        return bytes;
+    }
 
     /** Bytes of all tensors together, without headers. */
     long totalBytes();

@@ -1,11 +1,15 @@
 package org.duoattention.core.session;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import java.nio.file.Path;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.load.gguf.GgufConversion;
+import org.duoattention.core.load.gguf.TestBlocks;
 import org.duoattention.core.tokenizer.Tokenizer;
+import org.duoattention.tck.AssertingBackend;
+import org.duoattention.tck.OpaqueBackend;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -73,6 +77,32 @@ class GgufAnswersTest {
             assertThat(actual.vocabSize()).isEqualTo(expected.vocabSize());
             assertThat(actual.specialTokens().id("bos_token")).hasValue(1022);
             assertThat(model.generationConfig().eosTokenIds()).containsExactly(1023);
+        }
+    }
+
+    /** Rows of q and k, which the architecture llama permutes, included; on the device that needs no kernels of its own. */
+    @ParameterizedTest
+    @CsvSource({"llama-gqa, Q8_0", "llama-gqa, Q4_0", "llama-gqa, Q4_1", "qwen2-bias, Q8_0", "qwen2-bias, Q4_1"})
+    void quantisedMatricesGiveTheAnswersOfTheValuesTheyStandFor(String name, TestBlocks blocks) {
+        Path source = KnownModels.directory(name);
+        Path quantized = GgufConversion.writeQuantized(source, directory.resolve("quantized.gguf"), blocks);
+        Path rounded = GgufConversion.writeRounded(source, directory.resolve("rounded.gguf"), blocks);
+        int[] ids = {3, 14, 15, 92, 65, 35, 89, 79, 32, 38};
+        float[] expected = logits(rounded, ids);
+        float[] actual = logits(quantized, ids);
+
+        assertThat(actual).hasSameSizeAs(expected);
+        for (int i = 0; i < actual.length; i++) {
+            assertThat(actual[i]).as("logit %d", i).isCloseTo(expected[i], within(1e-4f));
+        }
+    }
+
+    private static float[] logits(Path file, int[] ids) {
+        try (Model model = TestDuo.with(new AssertingBackend(new OpaqueBackend())).model(file).open();
+                Session session =
+                        model.session().kv(BlockFormat.F32).maxContext(ids.length).open()) {
+            session.prefill(ids);
+            return session.logits().clone();
         }
     }
 

@@ -6,14 +6,17 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.EnumSet;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.LongUnaryOperator;
 import org.duoattention.api.model.ModelShape;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.HostWeight;
 import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.load.WeightSource;
@@ -23,6 +26,7 @@ import org.duoattention.core.model.ModelFamily;
 /**
  * The weights of a GGUF model under the names of Hugging Face checkpoints. Dense tensors are views of the mapped file; only
  * those whose rows the format permutes ({@link HeadRows}) are copied, into memory that lives as long as the mapping.
+ * Quantised ones are decoded when they are asked for.
  */
 final class GgufTensors implements WeightSource {
     private static final Map<GgufType, DType> DENSE =
@@ -45,7 +49,7 @@ final class GgufTensors implements WeightSource {
         this.arena = arena;
         content.tensors()
                 .forEach((name, tensor) ->
-                        TensorNames.toHuggingFace(name).ifPresent(translated -> tensors.put(translated, tensor)));
+                        TensorNames.toHuggingFace(name).ifPresent(translated -> tensors.put(translated, readable(tensor))));
     }
 
     @Override
@@ -71,11 +75,29 @@ final class GgufTensors implements WeightSource {
         return stored;
     }
 
+    @Override
+    public HostWeight matrix(String name, long rows, long columns, Arena decoded) {
+        StoredGgufTensor stored = require(name, rows, columns);
+        Optional<BlockDecoder> decoder = BlockDecoder.of(stored.info().type());
+        if (decoder.isEmpty()) {
+            return toHost(name, stored);
+        }
+        LongUnaryOperator order =
+                permutedRows(name, stored).<LongUnaryOperator>map(rowsOf -> rowsOf::stored).orElse(row -> row);
+        return new QuantizedRows(stored, decoder.get(), order).decode(decoded);
+    }
+
+    @Override
+    public boolean isQuantized() {
+        return tensors.values().stream()
+                .anyMatch(tensor -> BlockDecoder.of(tensor.info().type()).isPresent());
+    }
+
     private HostTensor toHost(String name, StoredGgufTensor stored) {
         DType dtype = DENSE.get(stored.info().type());
         if (dtype == null) {
             throw new DuoException(stored.file() + ": tensor " + stored.info().name() + " is "
-                    + stored.info().type() + ", which is not supported here; use a conversion to F32, F16 or BF16");
+                    + stored.info().type() + ", expected F32, F16 or BF16 for a vector; convert the model again");
         }
         TensorSpec spec = TensorSpec.of(dtype, stored.info().shape());
         Optional<HeadRows> rows = permutedRows(name, stored);
@@ -84,6 +106,16 @@ final class GgufTensors implements WeightSource {
                 rows.isEmpty()
                         ? stored.data()
                         : copies.computeIfAbsent(name, key -> rows.get().restored(stored.data(), arena)));
+    }
+
+    /** Refuses types that are neither dense nor decoded, before any weight is touched. */
+    private static StoredGgufTensor readable(StoredGgufTensor stored) {
+        GgufType type = stored.info().type();
+        if (!DENSE.containsKey(type) && BlockDecoder.of(type).isEmpty()) {
+            throw new DuoException(stored.file() + ": tensor " + stored.info().name() + " is " + type
+                    + ", which is not supported; use a conversion to F32, F16, BF16, " + BlockDecoder.known());
+        }
+        return stored;
     }
 
     /** How the rows of a tensor are permuted, if they are. */
@@ -116,6 +148,15 @@ final class GgufTensors implements WeightSource {
             Optional.ofNullable(DENSE.get(tensor.info().type())).ifPresent(types::add);
         }
         return types;
+    }
+
+    @Override
+    public Map<String, Long> bytesByType() {
+        Map<String, Long> bytes = new TreeMap<>();
+        for (StoredGgufTensor tensor : tensors.values()) {
+            bytes.merge(tensor.info().type().name().toLowerCase(Locale.ROOT), tensor.info().bytes(), Long::sum);
+        }
+        return bytes;
     }
 
     @Override

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.duoattention.api.model.ModelShape;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.HostTensor;
@@ -41,6 +42,22 @@ public final class GgufConversion {
             tokenizer(directory, writer);
         }
         tensors(directory, writer);
+        CheckpointFiles.write(target, writer.build());
+        return target;
+    }
+
+    /** Writes {@code target} with its matrices quantised, without a tokenizer. */
+    public static Path writeQuantized(Path directory, Path target, TestBlocks blocks) {
+        GgufWriter writer = metadata(directory);
+        tensors(directory, writer, Optional.of(blocks), false);
+        CheckpointFiles.write(target, writer.build());
+        return target;
+    }
+
+    /** Writes {@code target} in F32 with the values that its matrices have when they are quantised. */
+    public static Path writeRounded(Path directory, Path target, TestBlocks blocks) {
+        GgufWriter writer = metadata(directory);
+        tensors(directory, writer, Optional.of(blocks), true);
         CheckpointFiles.write(target, writer.build());
         return target;
     }
@@ -104,11 +121,24 @@ public final class GgufConversion {
 
     /** Adds the tensors of a directory, and the divisors that stand for a llama3 rotation. */
     public static void tensors(Path directory, GgufWriter writer) {
+        tensors(directory, writer, Optional.empty(), false);
+    }
+
+    private static void tensors(Path directory, GgufWriter writer, Optional<TestBlocks> blocks, boolean asValues) {
         ModelConfig config = ModelConfig.read(directory);
         try (Checkpoint checkpoint = Checkpoint.open(directory)) {
             for (String name : checkpoint.names()) {
                 HostTensor tensor = checkpoint.find(name).orElseThrow();
                 byte[] bytes = tensor.data().toArray(ValueLayout.JAVA_BYTE);
+                int type = TYPES.get(tensor.spec().dtype());
+                if (blocks.isPresent() && tensor.spec().rank() == 2) {
+                    float[] values = new float[(int) tensor.spec().elements()];
+                    for (int i = 0; i < values.length; i++) {
+                        values[i] = tensor.floatAt(i);
+                    }
+                    bytes = asValues ? blocks.get().rounded(values) : blocks.get().encode(values);
+                    type = asValues ? 0 : blocks.get().type();
+                }
                 long[] shape = tensor.spec().shape().stream()
                         .mapToLong(Long::longValue)
                         .toArray();
@@ -118,7 +148,7 @@ public final class GgufConversion {
                             : config.shape().kvHeads();
                     bytes = interleave(bytes, heads, (int) (shape[0] / heads));
                 }
-                writer.tensor(rename(name), TYPES.get(tensor.spec().dtype()), shape, bytes);
+                writer.tensor(rename(name), type, shape, bytes);
             }
         }
         if (config.rope().scaling() instanceof RopeScaling.Llama3 llama3) {

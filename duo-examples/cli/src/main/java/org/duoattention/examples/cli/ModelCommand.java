@@ -5,15 +5,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.duoattention.api.backend.Device;
 import org.duoattention.api.cache.PlanInput;
 import org.duoattention.api.model.ModelShape;
-import org.duoattention.api.tensor.TensorSpec;
-import org.duoattention.core.load.WeightSource;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Model;
 import org.duoattention.core.session.SessionBuilder;
@@ -100,15 +96,6 @@ final class ModelCommand implements Callable<Integer> {
         return new Cost(policy, perToken, Math.round(more - perToken * longer), null);
     }
 
-    private static Map<String, Long> bytesByType(WeightSource weights) {
-        Map<String, Long> bytes = new TreeMap<>();
-        for (String name : weights.names()) {
-            TensorSpec spec = weights.find(name).orElseThrow().spec();
-            bytes.merge(spec.dtype().name().toLowerCase(Locale.ROOT), spec.byteSize(), Long::sum);
-        }
-        return bytes;
-    }
-
     private static void print(Model opened, List<Cost> costs, PrintStream out) {
         ModelShape shape = opened.shape();
         Device device = opened.device();
@@ -118,7 +105,8 @@ final class ModelCommand implements Callable<Integer> {
         out.println("  heads " + shape.attentionHeads() + " query, " + shape.kvHeads() + " key/value of width "
                 + shape.headDim());
         out.println("  context " + opened.config().contextLimit() + " tokens");
-        bytesByType(opened.weights())
+        opened.weights()
+                .bytesByType()
                 .forEach((type, bytes) -> out.printf(Locale.ROOT, "  weights %s %,d bytes%n", type, bytes));
         out.println("  tokenizer " + (opened.tokenizer().isPresent() ? "yes" : "none"));
         out.println("  backend " + device.backendId() + ": " + device.description());
@@ -153,7 +141,7 @@ final class ModelCommand implements Callable<Integer> {
                 .put("intermediateSize", shape.intermediateSize())
                 .put("vocabSize", shape.vocabSize());
         ObjectNode weights = json.putObject("weightBytes");
-        bytesByType(opened.weights()).forEach(weights::put);
+        opened.weights().bytesByType().forEach(weights::put);
         ArrayNode cache = json.putArray("kvCache");
         for (Cost cost : costs) {
             ObjectNode line = cache.addObject().put("policy", cost.policy());
