@@ -98,9 +98,13 @@ class GgufAnswersTest {
     }
 
     private static float[] logits(Path file, int[] ids) {
-        try (Model model = TestDuo.with(new AssertingBackend(new OpaqueBackend())).model(file).open();
-                Session session =
-                        model.session().kv(BlockFormat.F32).maxContext(ids.length).open()) {
+        try (Model model = TestDuo.with(new AssertingBackend(new OpaqueBackend()))
+                        .model(file)
+                        .open();
+                Session session = model.session()
+                        .kv(BlockFormat.F32)
+                        .maxContext(ids.length)
+                        .open()) {
             session.prefill(ids);
             return session.logits().clone();
         }

@@ -48,8 +48,8 @@ final class GgufTensors implements WeightSource {
         this.config = config;
         this.arena = arena;
         content.tensors()
-                .forEach((name, tensor) ->
-                        TensorNames.toHuggingFace(name).ifPresent(translated -> tensors.put(translated, readable(tensor))));
+                .forEach((name, tensor) -> TensorNames.toHuggingFace(name)
+                        .ifPresent(translated -> tensors.put(translated, readable(tensor))));
     }
 
     @Override
@@ -82,8 +82,9 @@ final class GgufTensors implements WeightSource {
         if (decoder.isEmpty()) {
             return toHost(name, stored);
         }
-        LongUnaryOperator order =
-                permutedRows(name, stored).<LongUnaryOperator>map(rowsOf -> rowsOf::stored).orElse(row -> row);
+        LongUnaryOperator order = permutedRows(name, stored)
+                .<LongUnaryOperator>map(rowsOf -> rowsOf::stored)
+                .orElse(row -> row);
         return new QuantizedRows(stored, decoder.get(), order).decode(decoded);
     }
 
@@ -154,7 +155,10 @@ final class GgufTensors implements WeightSource {
     public Map<String, Long> bytesByType() {
         Map<String, Long> bytes = new TreeMap<>();
         for (StoredGgufTensor tensor : tensors.values()) {
-            bytes.merge(tensor.info().type().name().toLowerCase(Locale.ROOT), tensor.info().bytes(), Long::sum);
+            bytes.merge(
+                    tensor.info().type().name().toLowerCase(Locale.ROOT),
+                    tensor.info().bytes(),
+                    Long::sum);
         }
         return bytes;
     }

@@ -48,9 +48,10 @@ record QuantizedRows(StoredGgufTensor stored, BlockDecoder decoder, LongUnaryOpe
                 .filter(row -> row >= 0)
                 .min();
         if (bad.isPresent()) {
-            throw new DuoException(stored.file() + ": tensor " + Quoted.of(stored.info().name()) + " ("
-                    + stored.info().type() + ") has a scale in row " + bad.getAsLong()
-                    + " that is not a finite number; the file is damaged, download it again");
+            throw new DuoException(
+                    stored.file() + ": tensor " + Quoted.of(stored.info().name()) + " ("
+                            + stored.info().type() + ") has a scale in row " + bad.getAsLong()
+                            + " that is not a finite number; the file is damaged, download it again");
         }
         return matrix;
     }
@@ -74,8 +75,9 @@ record QuantizedRows(StoredGgufTensor stored, BlockDecoder decoder, LongUnaryOpe
     /** A row passes through arrays, which no real model exceeds. */
     private int columns(long columns) {
         if (columns > 1 << 28) {
-            throw new DuoException(stored.file() + ": tensor " + Quoted.of(stored.info().name()) + " has rows of " + columns
-                    + " elements, at most " + (1 << 28) + " are supported");
+            throw new DuoException(
+                    stored.file() + ": tensor " + Quoted.of(stored.info().name()) + " has rows of " + columns
+                            + " elements, at most " + (1 << 28) + " are supported");
         }
         return (int) columns;
     }

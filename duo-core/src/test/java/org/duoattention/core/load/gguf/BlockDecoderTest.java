@@ -64,8 +64,7 @@ class BlockDecoderTest {
         try (Arena arena = Arena.ofShared()) {
             GgufFile file = GgufFile.map(BLOCKS, arena);
             QuantizedMatrix straight = decode(file, "Q4_K", arena);
-            QuantizedMatrix turned =
-                    new QuantizedRows(stored(file, "Q4_K"), new Q4K(), row -> 2 - row).decode(arena);
+            QuantizedMatrix turned = new QuantizedRows(stored(file, "Q4_K"), new Q4K(), row -> 2 - row).decode(arena);
 
             for (int column = 0; column < 512; column++) {
                 assertThat(turned.valueAt(0, column)).isEqualTo(straight.valueAt(2, column));
@@ -76,7 +75,15 @@ class BlockDecoderTest {
 
     @ParameterizedTest
     @CsvSource({
-        "Q4_0, 0", "Q4_1, 0", "Q4_1, 2", "Q8_0, 0", "Q4_K, 0", "Q4_K, 2", "Q5_K, 0", "Q5_K, 2", "Q6_K, 208",
+        "Q4_0, 0",
+        "Q4_1, 0",
+        "Q4_1, 2",
+        "Q8_0, 0",
+        "Q4_K, 0",
+        "Q4_K, 2",
+        "Q5_K, 0",
+        "Q5_K, 2",
+        "Q6_K, 208",
     })
     void scalesThatAreNotFiniteAreRefused(GgufType type, int at) {
         for (int bits : new int[] {0x7e00, 0x7c00, 0xfc00}) {
@@ -86,8 +93,7 @@ class BlockDecoderTest {
             block[at + 1] = (byte) (bits >> 8);
             GgufTensorInfo info = new GgufTensorInfo(
                     "blk.0.ffn_up.weight", type, new long[] {1, type.blockElements()}, 0, block.length);
-            StoredGgufTensor stored =
-                    new StoredGgufTensor(Path.of("m.gguf"), info, MemorySegment.ofArray(block));
+            StoredGgufTensor stored = new StoredGgufTensor(Path.of("m.gguf"), info, MemorySegment.ofArray(block));
             try (Arena arena = Arena.ofShared()) {
                 QuantizedRows rows =
                         new QuantizedRows(stored, BlockDecoder.of(type).orElseThrow(), row -> row);

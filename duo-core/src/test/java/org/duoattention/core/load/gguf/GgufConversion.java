@@ -136,7 +136,9 @@ public final class GgufConversion {
                     for (int i = 0; i < values.length; i++) {
                         values[i] = tensor.floatAt(i);
                     }
-                    bytes = asValues ? blocks.get().rounded(values) : blocks.get().encode(values);
+                    bytes = asValues
+                            ? blocks.get().rounded(values)
+                            : blocks.get().encode(values);
                     type = asValues ? 0 : blocks.get().type();
                 }
                 long[] shape = tensor.spec().shape().stream()
