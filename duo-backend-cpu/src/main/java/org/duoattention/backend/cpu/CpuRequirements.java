@@ -23,8 +23,9 @@ final class CpuRequirements {
                 reasons.add("weights of type " + type + " are not supported; convert them to F32, F16 or BF16");
             }
         }
-        if (!(requirements.kv() instanceof BlockFormat.Dense)) {
-            reasons.add("kv=" + requirements.kv().label() + " is not supported; use f32, f16 or bf16");
+        if (requirements.kv() instanceof BlockFormat.Grouped grouped
+                && !(grouped.asymmetric() && grouped.scaleType() == DType.F16)) {
+            reasons.add("kv=" + grouped.label() + " is supported with offsets and F16 scales only");
         }
         for (Capability capability : new TreeSet<>(requirements.capabilities())) {
             if (!capabilities.contains(capability)) {

@@ -41,7 +41,7 @@ class CpuOptionsTest {
         assertThat(probe)
                 .isEqualTo(new Probe.Unusable(List.of(
                         "weights of type F64 are not supported; convert them to F32, F16 or BF16",
-                        "kv=int8 is not supported; use f32, f16 or bf16")));
+                        "kv=int8 is supported with offsets and F16 scales only")));
     }
 
     @Test

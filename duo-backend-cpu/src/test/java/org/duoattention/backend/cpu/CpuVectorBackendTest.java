@@ -14,6 +14,6 @@ class CpuVectorBackendTest extends AttentionBackendContract {
 
     @Override
     protected Set<Capability> unsupported() {
-        return Set.of(Capability.SCORES, Capability.QUANTIZED_CACHE);
+        return Set.of(Capability.SCORES);
     }
 }

@@ -10,7 +10,6 @@ import org.duoattention.api.backend.Slab;
 import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.backend.Tensor;
 import org.duoattention.api.backend.UnsupportedCapabilityException;
-import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.api.tensor.QuantizedMatrix;
 import org.duoattention.api.tensor.QuantizedSpec;
@@ -48,7 +47,6 @@ public final class CpuDevice implements Device {
     /** What the backend can do with kernels that have scores or not. */
     public static Set<Capability> capabilities(boolean scores) {
         EnumSet<Capability> all = EnumSet.allOf(Capability.class);
-        all.remove(Capability.QUANTIZED_CACHE);
         if (!scores) {
             all.remove(Capability.SCORES);
         }
@@ -101,23 +99,15 @@ public final class CpuDevice implements Device {
     @Override
     public Slab allocate(SlabSpec spec) {
         memory.requireOpen();
-        requireFormat(spec);
         if (spec.retention().scores().isPresent() && !kernels.hasScores()) {
             throw new UnsupportedCapabilityException(backendId, Capability.SCORES);
         }
         return memory.allocate(spec);
     }
 
-    private void requireFormat(SlabSpec spec) {
-        if (spec.format() instanceof BlockFormat.Grouped && !capabilities.contains(Capability.QUANTIZED_CACHE)) {
-            throw new UnsupportedCapabilityException(backendId, Capability.QUANTIZED_CACHE);
-        }
-    }
-
     @Override
     public long bytes(SlabSpec spec) {
         memory.requireOpen();
-        requireFormat(spec);
         return memory.bytes(spec);
     }
 

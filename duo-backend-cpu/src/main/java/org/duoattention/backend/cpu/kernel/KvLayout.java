@@ -1,7 +1,7 @@
 package org.duoattention.backend.cpu.kernel;
 
 import java.lang.foreign.MemorySegment;
-import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.BlockFormat;
 
 /**
  * Where the keys and values of a head lie. The attention kernel reads by it; everything else goes through these methods,
@@ -10,14 +10,14 @@ import org.duoattention.api.tensor.DType;
  */
 public interface KvLayout {
     /** Bytes of the keys of one head; the values start at the next multiple of 64. */
-    long keyBytes(DType dtype, int headDim, long slots);
+    long keyBytes(BlockFormat format, int headDim, long slots);
 
     /** Bytes of the values of one head, including any tail that the attention kernel reads past the last slot. */
-    long valueBytes(DType dtype, int headDim, long slots);
+    long valueBytes(BlockFormat format, int headDim, long slots);
 
     /**
-     * Rounds rows of F32 keys and values to the head's type (to nearest, ties to even) and stores them in consecutive
-     * slots.
+     * Rounds rows of F32 keys and values to the head's type (to nearest, ties to even), or quantises them as {@link
+     * org.duoattention.quant.kv.KvCodec} does, and stores them in consecutive slots.
      *
      * @param k keys of all heads of the layer, F32; rows {@code firstRow ..}, elements {@code column .. column + headDim}
      * @param v values, likewise
@@ -33,8 +33,8 @@ public interface KvLayout {
     void move(KvHead head, long from, long to);
 
     /**
-     * Copies consecutive slots to plain memory: for each slot the key row and the value row in the head's type, {@code 2
-     * * headDim * dtype.bytes()} bytes a slot.
+     * Copies consecutive slots to plain memory: for each slot the key row and the value row, of {@code
+     * format.rowBytes(headDim)} bytes each: dense elements, or a {@link QuantizedRow}.
      */
     void copyOut(KvHead head, long firstSlot, long slots, MemorySegment target, long targetOffset);
 

@@ -3,25 +3,37 @@ package org.duoattention.backend.cpu.kernel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.quant.kv.KvCodec;
 
-/** The plain layout: key row {@code s} and value row {@code s} of {@code headDim} elements each, rows without padding. */
+/** The plain layout: key row {@code s} and value row {@code s} of {@code headDim} elements each, rows without padding; quantised ones are as {@link QuantizedRow} says. */
 public final class RowLayout implements KvLayout {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort I16 = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     @Override
-    public long keyBytes(DType dtype, int headDim, long slots) {
-        return Math.multiplyExact(slots, (long) headDim * dtype.bytes());
+    public long keyBytes(BlockFormat format, int headDim, long slots) {
+        return Math.multiplyExact(slots, format.rowBytes(headDim));
     }
 
     @Override
-    public long valueBytes(DType dtype, int headDim, long slots) {
-        return keyBytes(dtype, headDim, slots);
+    public long valueBytes(BlockFormat format, int headDim, long slots) {
+        return keyBytes(format, headDim, slots);
     }
 
     @Override
     public void store(Matrix k, Matrix v, int column, long firstRow, long rows, KvHead head, long firstSlot) {
+        if (head.isQuantized()) {
+            KvCodec codec = new KvCodec(head.grouped());
+            float[] row = new float[head.headDim()];
+            for (long r = 0; r < rows; r++) {
+                MemorySegment.copy(k.segment(), F32, k.at(firstRow + r, column), row, 0, row.length);
+                QuantizedRow.write(codec, row, head.segment(), key(head, firstSlot + r));
+                MemorySegment.copy(v.segment(), F32, v.at(firstRow + r, column), row, 0, row.length);
+                QuantizedRow.write(codec, row, head.segment(), value(head, firstSlot + r));
+            }
+            return;
+        }
         for (long r = 0; r < rows; r++) {
             narrow(k, firstRow + r, column, head, key(head, firstSlot + r));
             narrow(v, firstRow + r, column, head, value(head, firstSlot + r));
@@ -77,7 +89,22 @@ public final class RowLayout implements KvLayout {
     }
 
     private static long rowBytes(KvHead head) {
-        return (long) head.headDim() * head.dtype().bytes();
+        return head.format().rowBytes(head.headDim());
+    }
+
+    /** The values of a key or value row at a byte offset. */
+    public static void read(KvHead head, long at, float[] row) {
+        if (head.isQuantized()) {
+            QuantizedRow.read(head.grouped(), head.segment(), at, row);
+            return;
+        }
+        for (int d = 0; d < row.length; d++) {
+            row[d] = switch (head.dtype()) {
+                case F32 -> head.segment().get(F32, at + 4L * d);
+                case F16 -> Float.float16ToFloat(head.segment().get(I16, at + 2L * d));
+                default -> BFloat16.widen(head.segment().get(I16, at + 2L * d));
+            };
+        }
     }
 
     /** Byte offset of a slot's key row. */

@@ -5,9 +5,9 @@ import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.cache.Retention;
 import org.duoattention.api.model.HeadSet;
 import org.duoattention.api.tensor.BlockFormat;
-import org.duoattention.api.tensor.DType;
 import org.duoattention.backend.cpu.kernel.KvHead;
 import org.duoattention.backend.cpu.kernel.KvLayout;
+import org.duoattention.quant.kv.KvCodec;
 
 /**
  * Where everything in a slab's memory lies: for each head its keys, then its values, as the kernels lay them out; after
@@ -17,7 +17,7 @@ import org.duoattention.backend.cpu.kernel.KvLayout;
 public final class SlabLayout {
     private final SlabSpec spec;
     private final KvLayout layout;
-    private final DType dtype;
+    private final BlockFormat format;
     private final long slots;
     private final long keyBytes;
     private final long headBytes;
@@ -28,21 +28,22 @@ public final class SlabLayout {
     /**
      * Lays out a slab.
      *
-     * @throws IllegalArgumentException when the format is not dense or the size does not fit 64 bits
+     * @throws IllegalArgumentException when the format is not one of a cache, its groups do not divide a row, or the size does
+     *     not fit 64 bits
      */
     public SlabLayout(SlabSpec spec, KvLayout layout) {
-        if (!(spec.format() instanceof BlockFormat.Dense dense)) {
-            throw new IllegalArgumentException("kv=" + spec.format().label() + " is not supported");
+        format = spec.format();
+        if (format instanceof BlockFormat.Grouped grouped) {
+            requireCodec(grouped, spec.shape().headDim());
         }
         this.spec = spec;
         this.layout = layout;
-        dtype = dense.dtype();
         slots = spec.slotCapacity();
         int dim = spec.shape().headDim();
         int heads = spec.heads().size();
         try {
-            keyBytes = align(layout.keyBytes(dtype, dim, slots));
-            headBytes = Math.addExact(keyBytes, align(layout.valueBytes(dtype, dim, slots)));
+            keyBytes = align(layout.keyBytes(format, dim, slots));
+            headBytes = Math.addExact(keyBytes, align(layout.valueBytes(format, dim, slots)));
             positionsAt = Math.multiplyExact(headBytes, (long) heads);
             boolean chosen =
                     spec.retention() instanceof Retention.TopScored || spec.retention() instanceof Retention.Custom;
@@ -51,6 +52,13 @@ public final class SlabLayout {
             bytes = Math.addExact(scoresAt, scored ? align(Math.multiplyExact(4L * heads, slots)) : 0);
         } catch (ArithmeticException e) {
             throw new IllegalArgumentException("the bytes of " + slots + " slots do not fit 64 bits", e);
+        }
+    }
+
+    private static void requireCodec(BlockFormat.Grouped grouped, int headDim) {
+        int group = new KvCodec(grouped).format().group();
+        if (headDim % group != 0) {
+            throw new IllegalArgumentException("groups of " + group + " do not divide a head of " + headDim);
         }
     }
 
@@ -63,9 +71,9 @@ public final class SlabLayout {
         return layout;
     }
 
-    /** Element type of keys and values. */
-    public DType dtype() {
-        return dtype;
+    /** Bytes of a key row and a value row in a snapshot. */
+    public long slotBytes() {
+        return 2 * format.rowBytes(spec.shape().headDim());
     }
 
     /** Slots of each head. */
@@ -85,7 +93,7 @@ public final class SlabLayout {
         for (int i = 0; i < result.length; i++) {
             long keys = i * headBytes;
             result[i] = new KvHead(
-                    memory, keys, keys + keyBytes, dtype, spec.shape().headDim(), slots);
+                    memory, keys, keys + keyBytes, format, spec.shape().headDim(), slots);
         }
         return result;
     }

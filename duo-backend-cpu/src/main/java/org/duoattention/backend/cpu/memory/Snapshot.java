@@ -32,12 +32,8 @@ final class Snapshot {
     }
 
     private static long headBytes(SlabSpec spec, SlabLayout places, Slots slots) {
-        return slots.intact().count() * slotBytes(spec, places)
+        return slots.intact().count() * places.slotBytes()
                 + slots.visible().count() * (positionBytes(slots) + scoreBytes(spec));
-    }
-
-    private static long slotBytes(SlabSpec spec, SlabLayout places) {
-        return 2L * spec.shape().headDim() * places.dtype().bytes();
     }
 
     private static long positionBytes(Slots slots) {
@@ -56,7 +52,7 @@ final class Snapshot {
             for (long ordinal = 0; ordinal < runs.count(); ) {
                 long end = runs.runEnd(ordinal);
                 places.layout().copyOut(slab.head(i), runs.slot(ordinal), end - ordinal, target, at);
-                at += (end - ordinal) * slotBytes(slab.spec(), places);
+                at += (end - ordinal) * places.slotBytes();
                 ordinal = end;
             }
             long positions = visible * positionBytes(slots);
@@ -115,7 +111,7 @@ final class Snapshot {
             for (long ordinal = 0; ordinal < runs.count(); ) {
                 long end = runs.runEnd(ordinal);
                 places.layout().copyIn(source, at, slab.head(i), runs.slot(ordinal), end - ordinal);
-                at += (end - ordinal) * slotBytes(slab.spec(), places);
+                at += (end - ordinal) * places.slotBytes();
                 ordinal = end;
             }
             long positions = visible * positionBytes(slots);

@@ -4,7 +4,6 @@ import static org.duoattention.backend.cpu.scalar.ScalarKernels.F32;
 
 import java.lang.foreign.MemorySegment;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
-import org.duoattention.backend.cpu.kernel.KvHead;
 import org.duoattention.backend.cpu.kernel.RowLayout;
 import org.jspecify.annotations.Nullable;
 
@@ -35,8 +34,8 @@ final class ScalarAttention {
                     continue;
                 }
                 long slot = task.runs().slot(ordinal);
-                readRow(task.head(), RowLayout.key(task.head(), slot), key);
-                readRow(task.head(), RowLayout.value(task.head(), slot), value);
+                RowLayout.read(task.head(), RowLayout.key(task.head(), slot), key);
+                RowLayout.read(task.head(), RowLayout.value(task.head(), slot), value);
                 for (int g = 0; g < group; g++) {
                     double logit = task.scale() * dot(q[g], key);
                     if (logit > max[g]) {
@@ -93,13 +92,6 @@ final class ScalarAttention {
         return product;
     }
 
-    private static void readRow(KvHead head, long at, float[] row) {
-        int bytes = head.dtype().bytes();
-        for (int d = 0; d < row.length; d++) {
-            row[d] = ScalarKernels.element(head.segment(), head.dtype(), at + (long) d * bytes);
-        }
-    }
-
     static void scores(AttentionTask task, long fromRow, long toRow, float[] sums) {
         float[] key = new float[task.head().headDim()];
         float[][] q = new float[task.group()][key.length];
@@ -109,7 +101,7 @@ final class ScalarAttention {
             double[][] logits = new double[task.group()][end];
             for (int ordinal = 0; ordinal < end; ordinal++) {
                 boolean hidden = ordinal >= task.always() && ordinal < task.windowFrom(row);
-                readRow(task.head(), RowLayout.key(task.head(), task.runs().slot(ordinal)), key);
+                RowLayout.read(task.head(), RowLayout.key(task.head(), task.runs().slot(ordinal)), key);
                 for (int g = 0; g < task.group(); g++) {
                     logits[g][ordinal] = hidden ? Double.NEGATIVE_INFINITY : task.scale() * dot(q[g], key);
                 }

@@ -5,7 +5,7 @@ import static org.duoattention.backend.cpu.vector.Simd.PANEL;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.backend.cpu.kernel.BFloat16;
 import org.duoattention.backend.cpu.kernel.KvHead;
 import org.duoattention.backend.cpu.kernel.KvLayout;
@@ -15,7 +15,7 @@ import org.duoattention.backend.cpu.kernel.Matrix;
  * Keys in panels of {@link Simd#PANEL} slots, {@code [panel][headDim][PANEL]}: lanes are slots, so products of queries and
  * keys need no sums across lanes. Values as rows, {@code [slot][headDim]}: lanes are dimensions. Both are streams of
  * ascending addresses when read in order of slots, and both are what {@link MicroKernel} wants. The number of slots is
- * rounded up to whole panels.
+ * rounded up to whole panels. Quantised heads are laid out by {@link CodeLayout}.
  *
  * <p>Neighbouring slots share cache lines of keys, but every element is stored by itself, so threads may store
  * different slots.
@@ -26,14 +26,19 @@ final class PanelLayout implements KvLayout {
     private static final ValueLayout.OfShort I16 = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     @Override
-    public long keyBytes(DType dtype, int headDim, long slots) {
+    public long keyBytes(BlockFormat format, int headDim, long slots) {
+        if (format instanceof BlockFormat.Grouped grouped) {
+            return CodeLayout.bytes(grouped, headDim, headDim, slots);
+        }
         long panels = Math.addExact(slots, PANEL - 1L) / PANEL;
-        return Math.multiplyExact(panels, (long) PANEL * headDim * dtype.bytes());
+        return Math.multiplyExact(panels, PANEL * format.rowBytes(headDim));
     }
 
     @Override
-    public long valueBytes(DType dtype, int headDim, long slots) {
-        return keyBytes(dtype, headDim, slots);
+    public long valueBytes(BlockFormat format, int headDim, long slots) {
+        return format instanceof BlockFormat.Grouped grouped
+                ? CodeLayout.bytes(grouped, headDim, CodeLayout.width(headDim), slots)
+                : keyBytes(format, headDim, slots);
     }
 
     /** Byte offset of the key panel that holds a slot. */
@@ -54,6 +59,10 @@ final class PanelLayout implements KvLayout {
 
     @Override
     public void store(Matrix k, Matrix v, int column, long firstRow, long rows, KvHead head, long firstSlot) {
+        if (head.isQuantized()) {
+            CodeLayout.store(k, v, column, firstRow, rows, head, firstSlot);
+            return;
+        }
         for (long r = 0; r < rows; r++) {
             long slot = firstSlot + r;
             narrow(k, firstRow + r, column, head, key(head, slot), PANEL);
@@ -88,6 +97,10 @@ final class PanelLayout implements KvLayout {
 
     @Override
     public void move(KvHead head, long from, long to) {
+        if (head.isQuantized()) {
+            CodeLayout.move(head, from, to);
+            return;
+        }
         MemorySegment memory = head.segment();
         int bytes = head.dtype().bytes();
         copy(memory, key(head, from), PANEL * bytes, memory, key(head, to), PANEL * bytes, head.headDim(), bytes);
@@ -96,6 +109,10 @@ final class PanelLayout implements KvLayout {
 
     @Override
     public void copyOut(KvHead head, long firstSlot, long slots, MemorySegment target, long targetOffset) {
+        if (head.isQuantized()) {
+            CodeLayout.copyOut(head, firstSlot, slots, target, targetOffset);
+            return;
+        }
         int bytes = head.dtype().bytes();
         long row = (long) head.headDim() * bytes;
         for (long s = 0; s < slots; s++) {
@@ -108,6 +125,10 @@ final class PanelLayout implements KvLayout {
 
     @Override
     public void copyIn(MemorySegment source, long sourceOffset, KvHead head, long firstSlot, long slots) {
+        if (head.isQuantized()) {
+            CodeLayout.copyIn(source, sourceOffset, head, firstSlot, slots);
+            return;
+        }
         int bytes = head.dtype().bytes();
         long row = (long) head.headDim() * bytes;
         for (long s = 0; s < slots; s++) {

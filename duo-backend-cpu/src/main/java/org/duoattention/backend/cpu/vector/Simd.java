@@ -19,6 +19,10 @@ final class Simd {
     static final VectorSpecies<Short> S =
             VectorSpecies.of(short.class, VectorShape.forBitSize(SHAPE.vectorBitSize() / 2));
 
+    /** At least as many bytes as {@link #F} has floats: a quarter of the width, but not less than 64 bits. */
+    static final VectorSpecies<Byte> B =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, SHAPE.vectorBitSize() / 4)));
+
     /** Float lanes of a vector. */
     static final int L = F.length();
 

@@ -10,6 +10,7 @@ import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.function.IntConsumer;
 import jdk.incubator.vector.FloatVector;
+import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.KvHead;
@@ -243,7 +244,7 @@ final class CpuKernelBenchmark {
         for (int dim : new int[] {64, 128}) {
             for (DType dtype : new DType[] {DType.F16, DType.BF16, DType.F32}) {
                 for (int group : dtype == DType.BF16 ? new int[] {1, 4, 8} : new int[] {4}) {
-                    attention("decode", dtype, dim, group, slots, 1);
+                    attention("decode", new BlockFormat.Dense(dtype), dim, group, slots, 1);
                 }
             }
         }
@@ -251,14 +252,14 @@ final class CpuKernelBenchmark {
 
     private void prefill() {
         for (int dim : new int[] {32, 64, 128}) {
-            attention("prefill", DType.BF16, dim, dim == 32 ? 1 : 4, 4096, 512);
+            attention("prefill", BlockFormat.BF16, dim, dim == 32 ? 1 : 4, 4096, 512);
         }
     }
 
-    private void attention(String name, DType dtype, int dim, int group, int slots, int rows) {
+    private void attention(String name, BlockFormat format, int dim, int group, int slots, int rows) {
         KvLayout layout = kernels.layout();
-        long keys = layout.keyBytes(dtype, dim, slots) + 63 & -64;
-        long bytes = keys + (layout.valueBytes(dtype, dim, slots) + 63 & -64);
+        long keys = layout.keyBytes(format, dim, slots) + 63 & -64;
+        long bytes = keys + (layout.valueBytes(format, dim, slots) + 63 & -64);
         int heads = 8;
         Matrix q = activations(rows, heads * group * dim);
         Matrix out = activations(rows, heads * group * dim);
@@ -270,8 +271,8 @@ final class CpuKernelBenchmark {
             int head = part / (splits * blocks);
             int split = part % splits;
             int row = part / splits % blocks * kernels.attendRows(group);
-            KvHead kv = new KvHead(memory, at(i, heads, bytes) + head * bytes, 0, dtype, dim, slots);
-            KvHead complete = new KvHead(memory, kv.keyOffset(), kv.keyOffset() + keys, dtype, dim, slots);
+            KvHead kv = new KvHead(memory, at(i, heads, bytes) + head * bytes, 0, format, dim, slots);
+            KvHead complete = new KvHead(memory, kv.keyOffset(), kv.keyOffset() + keys, format, dim, slots);
             AttentionTask task = new AttentionTask(
                     complete,
                     SlotRuns.upTo(slots),
@@ -292,7 +293,7 @@ final class CpuKernelBenchmark {
                     splits == 1 ? null : partials.asSlice(part * state),
                     workspaces[worker]);
         });
-        String label = name + " " + dtype + " headDim " + dim + " group " + group + " slots " + slots;
+        String label = name + " " + format.label() + " headDim " + dim + " group " + group + " slots " + slots;
         if (rows == 1) {
             measure(
                     label + " (read)",

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.Stream;
 import jdk.incubator.vector.FloatVector;
+import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.BFloat16;
@@ -338,9 +339,9 @@ class VectorKernelsTest {
     }
 
     private KvHead head(CpuKernels kernels, DType type, int dim, long slots) {
-        long keys = kernels.layout().keyBytes(type, dim, slots) + 63 & -64;
-        MemorySegment memory = arena.allocate(keys + kernels.layout().valueBytes(type, dim, slots), 64);
-        return new KvHead(memory, 0, keys, type, dim, slots);
+        long keys = kernels.layout().keyBytes(new BlockFormat.Dense(type), dim, slots) + 63 & -64;
+        MemorySegment memory = arena.allocate(keys + kernels.layout().valueBytes(new BlockFormat.Dense(type), dim, slots), 64);
+        return new KvHead(memory, 0, keys, new BlockFormat.Dense(type), dim, slots);
     }
 
     /** Random numbers around zero, a few of them subnormal in binary16, at an offset that is no multiple of 4. */
