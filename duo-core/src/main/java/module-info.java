@@ -20,6 +20,7 @@ module org.duoattention.core {
     exports org.duoattention.core.load;
     exports org.duoattention.core.model;
     exports org.duoattention.core.prefill;
+    exports org.duoattention.core.quantize;
     exports org.duoattention.core.sample;
     exports org.duoattention.core.session;
     exports org.duoattention.core.source;

@@ -6,19 +6,22 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.EnumSet;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.HostWeight;
+import org.duoattention.api.tensor.QuantizedMatrix;
 import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.json.Quoted;
 
 /**
  * The weights in a checkpoint directory in Hugging Face layout: {@code model.safetensors}, or the shards that {@code
- * model.safetensors.index.json} lists.
+ * model.safetensors.index.json} lists. Its matrices may be quantised, as {@code quantization_config} in config.json says.
  *
  * <p>Files are mapped, not read: opening costs the headers only, and the pages of a tensor are loaded by the operating
  * system when they are touched. Everything a header says is checked against the file's size before it is believed. The
@@ -29,15 +32,18 @@ import org.duoattention.core.json.Quoted;
  */
 public final class Checkpoint implements WeightSource, AutoCloseable {
     private static final String SINGLE = "model.safetensors";
+    private static final String WEIGHT = ".weight";
 
     private final Path directory;
     private final Arena arena;
     private final Map<String, StoredTensor> tensors;
+    private final Optional<Packing> packing;
 
-    private Checkpoint(Path directory, Arena arena, Map<String, StoredTensor> tensors) {
+    private Checkpoint(Path directory, Arena arena, Map<String, StoredTensor> tensors, Optional<Packing> packing) {
         this.directory = directory;
         this.arena = arena;
         this.tensors = tensors;
+        this.packing = packing;
     }
 
     /**
@@ -64,7 +70,7 @@ public final class Checkpoint implements WeightSource, AutoCloseable {
                 throw new DuoException(directory + ": has neither " + SINGLE + " nor " + ShardIndex.FILE_NAME
                         + "; give a directory with safetensors weights");
             }
-            return new Checkpoint(directory, arena, tensors);
+            return new Checkpoint(directory, arena, tensors, QuantizationConfig.read(directory));
         } catch (Throwable t) {
             arena.close();
             throw t;
@@ -95,6 +101,21 @@ public final class Checkpoint implements WeightSource, AutoCloseable {
         return toHost(name, stored);
     }
 
+    @Override
+    public HostWeight matrix(String name, long rows, long columns, Arena decoded) {
+        Optional<QuantizedMatrix> packed = Optional.empty();
+        if (packing.isPresent() && name.endsWith(WEIGHT)) {
+            String module = name.substring(0, name.length() - WEIGHT.length());
+            packed = packing.get().find(new StoredTensors(directory, tensors), module, rows, columns, decoded);
+        }
+        return packed.isPresent() ? packed.get() : get(name, rows, columns);
+    }
+
+    @Override
+    public boolean isQuantized() {
+        return packing.isPresent() && tensors.keySet().stream().anyMatch(packing.get()::isMatrix);
+    }
+
     private static HostTensor toHost(String name, StoredTensor stored) {
         DType dtype = stored.header()
                 .weightType()
@@ -120,6 +141,17 @@ public final class Checkpoint implements WeightSource, AutoCloseable {
         return tensors.values().stream()
                 .mapToLong(tensor -> tensor.data().byteSize())
                 .sum();
+    }
+
+    @Override
+    public Map<String, Long> bytesByType() {
+        Map<String, Long> bytes = new TreeMap<>();
+        tensors.values()
+                .forEach(tensor -> bytes.merge(
+                        tensor.header().type().toLowerCase(Locale.ROOT),
+                        tensor.data().byteSize(),
+                        Long::sum));
+        return bytes;
     }
 
     /** Unmaps the files. */

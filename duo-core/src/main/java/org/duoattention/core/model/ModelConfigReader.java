@@ -7,6 +7,7 @@ import java.util.OptionalLong;
 import org.duoattention.api.model.ModelShape;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.json.JsonObject;
+import org.duoattention.core.load.QuantizationConfig;
 
 /** Turns config.json into a {@link ModelConfig}. Keys that change the arithmetic are honoured or refused. */
 final class ModelConfigReader {
@@ -63,13 +64,7 @@ final class ModelConfigReader {
         if (!activation.equals("silu") && !activation.equals("swish")) {
             throw config.problem("hidden_act", "silu, the only activation that is supported");
         }
-        if (config.isSet("quantization_config")) {
-            String method = config.object("quantization_config")
-                    .flatMap(quantization -> quantization.string("quant_method"))
-                    .orElse("of an unnamed kind");
-            throw new DuoException(config.file() + ": the weights are quantised (" + method
-                    + "), which is not supported; use the checkpoint with F32, F16 or BF16 weights");
-        }
+        QuantizationConfig.check(config);
         for (String key : List.of("num_experts", "num_local_experts", "n_routed_experts")) {
             if (config.integer(key, 0, Integer.MAX_VALUE).orElse(0) > 0) {
                 throw config.problem(key, "none; mixtures of experts are not supported");

@@ -179,7 +179,7 @@ class ModelConfigTest {
 
     @Test
     void whatIsNotSupportedIsRefusedByName() {
-        refused("llama", "quantization_config", "{\"quant_method\": \"gptq\", \"bits\": 4}", "quantised (gptq)");
+        refused("llama", "quantization_config", "{\"quant_method\": \"fp8\"}", "quant_method is \"fp8\", expected a");
         refused("llama", "quantization_config", "{}", "quantised (of an unnamed kind)");
         refused("qwen2", "num_experts", "60", "mixtures of experts are not supported");
         refused("mistral", "num_local_experts", "8", "mixtures of experts are not supported");

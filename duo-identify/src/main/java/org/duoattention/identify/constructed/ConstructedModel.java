@@ -9,6 +9,7 @@ import org.duoattention.api.model.ModelShape;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.NewDirectory;
 import org.duoattention.core.head.HeadPattern;
 import org.duoattention.core.head.PatternDirectory;
 import org.duoattention.quant.checkpoint.SafetensorsWriter;

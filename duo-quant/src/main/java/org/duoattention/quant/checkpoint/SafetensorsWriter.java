@@ -114,6 +114,21 @@ public final class SafetensorsWriter implements Closeable {
     }
 
     /**
+     * Appends elements of any type as they lie in memory.
+     *
+     * @param name a tensor of the header
+     * @param bytes the next elements in row-major order, little-endian; the buffer is read to its limit
+     * @throws IllegalArgumentException when there is no such tensor or it has no room for that many bytes
+     */
+    public void append(String name, ByteBuffer bytes) throws IOException {
+        Region region = region(name);
+        int count = bytes.remaining();
+        region.reserve(name, count);
+        writeFully(channel, bytes, region.position);
+        region.position += count;
+    }
+
+    /**
      * Writes a whole tensor as it is.
      *
      * @param name a tensor of the header to which nothing was appended yet

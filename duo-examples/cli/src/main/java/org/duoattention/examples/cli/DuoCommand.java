@@ -71,6 +71,7 @@ public final class DuoCommand {
                 .addSubcommand(new ModelCommand(console))
                 .addSubcommand(new PlanCommand(console))
                 .addSubcommand(new CommandLine(new EvalCommand()).addSubcommand(new PerplexityCommand(console)))
+                .addSubcommand(new QuantizeCommand(console))
                 .addSubcommand(new BackendsCommand(console))
                 .addSubcommand(new DemoModelCommand(console))
                 .setOut(new PrintWriter(console.out(), true, StandardCharsets.UTF_8))

@@ -1,10 +1,14 @@
 package org.duoattention.examples.cli;
 
-/** Thrown when the user ended a generation that was to be completed. */
+/** Thrown when the user ended something that was to be completed. */
 final class Interruption extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
     Interruption() {
         super("interrupted while generating");
+    }
+
+    Interruption(String message, InterruptedException cause) {
+        super(message, cause);
     }
 }

@@ -17,6 +17,11 @@ final class Progress implements AutoCloseable {
 
     /** Starts one. The total is in tokens. */
     Progress(Console console, boolean quiet, String task, long total) {
+        this(console, quiet, task, total, " tokens");
+    }
+
+    /** Starts one whose total is in another unit, written with a space before it. */
+    Progress(Console console, boolean quiet, String task, long total, String unit) {
         this.console = console;
         this.quiet = quiet;
         this.bar = quiet || !console.errIsTerminal()
@@ -24,7 +29,7 @@ final class Progress implements AutoCloseable {
                 : new ProgressBarBuilder()
                         .setTaskName(task)
                         .setInitialMax(total)
-                        .setUnit(" tokens", 1)
+                        .setUnit(unit, 1)
                         .setUpdateIntervalMillis(UPDATE_MILLIS)
                         .setStyle(ProgressBarStyle.ASCII)
                         .setConsumer(new ConsoleProgressBarConsumer(console.err(), WIDTH))

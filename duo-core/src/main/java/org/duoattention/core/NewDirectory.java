@@ -1,4 +1,4 @@
-package org.duoattention.identify.constructed;
+package org.duoattention.core;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -8,16 +8,20 @@ import java.nio.file.StandardCopyOption;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
-import org.duoattention.core.DuoException;
 
 /**
  * Fills a directory beside its final place and renames it when it is complete, so that nobody ever sees half of one.
  */
-final class NewDirectory {
-    /** What is written into the directory. */
+public final class NewDirectory {
+    /**
+     * What is written into the directory.
+     *
+     * @param <E> what else may end the writing
+     */
     @FunctionalInterface
-    interface Content {
-        void writeTo(Path directory) throws IOException;
+    public interface Content<E extends Exception> {
+        /** Writes all files. */
+        void writeTo(Path directory) throws IOException, E;
     }
 
     private NewDirectory() {}
@@ -27,8 +31,9 @@ final class NewDirectory {
      *
      * @param target an empty directory or a path where nothing exists yet; missing parents are created
      * @throws DuoException when the target has content or cannot be written
+     * @throws E when the content throws it; nothing is left then
      */
-    static void create(Path target, Content content) {
+    public static <E extends Exception> void create(Path target, Content<E> content) throws E {
         Path place = target.toAbsolutePath().normalize();
         try {
             checkFree(target, place);
