@@ -66,14 +66,4 @@ public interface WeightSource {
 
     /** Bytes of all tensors together, without headers. */
     long totalBytes();
-
-    /** Bytes of all tensors by the type that they are stored in, for people; lower case and sorted. */
-    default Map<String, Long> bytesByType() {
-        Map<String, Long> bytes = new TreeMap<>();
-        for (String name : names()) {
-            TensorSpec spec = find(name).orElseThrow().spec();
-            bytes.merge(spec.dtype().name().toLowerCase(Locale.ROOT), spec.byteSize(), Long::sum);
-        }
-        return bytes;
-    }
 }
