@@ -5,6 +5,9 @@ module org.duoattention.examples.cli {
     requires com.google.guice;
     requires info.picocli;
     requires java.desktop;
+    requires java.management;
+    requires jdk.incubator.vector;
+    requires jdk.management;
     requires me.tongfei.progressbar;
     requires org.jline.reader;
     requires org.jline.terminal;

@@ -106,6 +106,21 @@ public final class HybridCache implements AutoCloseable {
         }
     }
 
+    /**
+     * Appends one layer's keys and values without attending to them, then evicts: fills a cache with given numbers, to
+     * measure what happens at a depth without a prefill up to it.
+     *
+     * @param layer layer index
+     * @param k F32 {@code [tokens, kvHeads * headDim]}, after RoPE; at most the spec's {@code maxChunk} tokens
+     * @param v likewise
+     */
+    public void append(ComputeStream stream, int layer, Tensor k, Tensor v) {
+        for (Slab slab : layers.get(layer)) {
+            stream.append(slab, k, v);
+            evict(stream, slab);
+        }
+    }
+
     private static void evict(ComputeStream stream, Slab slab) {
         switch (slab.spec().retention()) {
             case Retention.All all -> {}

@@ -70,6 +70,7 @@ public final class DuoCommand {
                 .addSubcommand(new TemplateCommand(console))
                 .addSubcommand(new ModelCommand(console))
                 .addSubcommand(new PlanCommand(console))
+                .addSubcommand(new BenchCommand(console))
                 .addSubcommand(new CommandLine(new EvalCommand()).addSubcommand(new PerplexityCommand(console)))
                 .addSubcommand(new QuantizeCommand(console))
                 .addSubcommand(new BackendsCommand(console))

@@ -18,14 +18,15 @@ import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.api.tensor.QuantizedMatrix;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.cache.SlabReport;
-import org.duoattention.core.load.Checkpoint;
 import org.duoattention.core.load.WeightSource;
 import org.duoattention.core.model.ModelConfig;
 import org.duoattention.core.model.ModelTensors;
 import org.duoattention.core.session.Duo;
+import org.duoattention.core.session.ModelSources;
 import org.duoattention.core.session.Planner;
 import org.duoattention.core.session.SessionBuilder;
 import org.duoattention.core.session.SessionPlan;
+import org.duoattention.core.source.ModelSource;
 import org.duoattention.examples.cli.synthetic.Shapes;
 import org.duoattention.examples.cli.synthetic.WeightFormat;
 import org.jspecify.annotations.Nullable;
@@ -59,7 +60,7 @@ final class PlanCommand implements Callable<Integer> {
                 description = "llama-3.2-1b, llama-3-8b, llama-2-7b, or a file like config.json.")
         private @Nullable String shape;
 
-        @Option(names = "--model", paramLabel = "DIR", description = "Checkpoint directory.")
+        @Option(names = "--model", paramLabel = "PATH", description = "Checkpoint directory or GGUF file.")
         private @Nullable Path model;
     }
 
@@ -125,9 +126,8 @@ final class PlanCommand implements Callable<Integer> {
         plan.check(duo, List.of(chosen));
         json.check();
         if (subject.model != null) {
-            ModelConfig config = ModelConfig.read(subject.model);
-            try (Checkpoint checkpoint = Checkpoint.open(subject.model)) {
-                plan(duo, chosen, config, subject.model.toString(), Optional.of(checkpoint));
+            try (ModelSource source = ModelSources.at(subject.model)) {
+                plan(duo, chosen, source.config(), source.name(), Optional.of(source.weights()));
             }
         } else {
             ModelConfig config = Shapes.of(String.valueOf(subject.shape));

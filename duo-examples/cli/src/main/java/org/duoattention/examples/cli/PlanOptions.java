@@ -55,6 +55,20 @@ final class PlanOptions {
         return retrieval;
     }
 
+    int chunk() {
+        return chunk;
+    }
+
+    /** Takes a share of retrieval heads where one of the policies needs it and the user gave none. */
+    void assumeRetrieval(Duo duo, List<String> policies, double share) {
+        if (retrieval == null
+                && policies.stream()
+                        .anyMatch(policy ->
+                                duo.policies().require(policy).inputs().contains(PlanInput.HEADS))) {
+            retrieval = share;
+        }
+    }
+
     /** Refuses values out of range, and options that none of the policies uses. */
     void check(Duo duo, List<String> policies) {
         atLeast("--sink", sink, 0);

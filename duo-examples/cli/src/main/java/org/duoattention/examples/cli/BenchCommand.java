@@ -1,0 +1,267 @@
+package org.duoattention.examples.cli;
+
+import java.io.PrintStream;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.core.DuoException;
+import org.duoattention.core.model.ModelConfig;
+import org.duoattention.core.session.Duo;
+import org.duoattention.core.session.Planner;
+import org.duoattention.core.session.SessionBuilder;
+import org.duoattention.examples.cli.bench.Benchmark;
+import org.duoattention.examples.cli.bench.Contender;
+import org.duoattention.examples.cli.bench.OwnContender;
+import org.duoattention.examples.cli.bench.OwnEngine;
+import org.duoattention.examples.cli.bench.Row;
+import org.duoattention.examples.cli.bench.Span;
+import org.duoattention.examples.cli.machine.Machine;
+import org.duoattention.examples.cli.synthetic.Shapes;
+import org.duoattention.examples.cli.synthetic.WeightFormat;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** {@code duo bench}: speed of decode and prefill at given depths, beside what the machine allows and beside peers. */
+@Command(
+        name = "bench",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = {
+            "Measures decode and prefill of a shape with random weights, with a cache that is filled up to each depth with"
+                    + " random numbers, beside the machine's read bandwidth and multiply-add speed in the same run.",
+            "Everything is measured in turn, so that a machine that others use is the same for all; figures are medians."
+        })
+final class BenchCommand implements Callable<Integer> {
+    private static final int MAX_DEPTH = 1 << 30;
+    private static final int MAX_TOKENS = 100_000;
+    private static final double DEFAULT_RETRIEVAL = 0.5;
+
+    private final Console console;
+
+    @Option(
+            names = "--shape",
+            paramLabel = "NAME|FILE",
+            required = true,
+            description = "llama-3.2-1b, llama-3-8b, llama-2-7b, or a file like config.json.")
+    private String shape = "";
+
+    @Option(
+            names = "--weights",
+            paramLabel = "f32|f16|bf16|int8|int4",
+            converter = Choices.Weights.class,
+            defaultValue = "f16",
+            description = "Storage of the weights; int8 and int4 in groups of 32 (default: ${DEFAULT-VALUE}).")
+    private WeightFormat weights = WeightFormat.of("f16").orElseThrow();
+
+    @Option(
+            names = "--policies",
+            split = ",",
+            paramLabel = "NAME",
+            defaultValue = "full,duo",
+            description = "Cache policies to compare (default: ${DEFAULT-VALUE}).")
+    private List<String> policies = new ArrayList<>();
+
+    @Option(
+            names = "--depths",
+            split = ",",
+            paramLabel = "N",
+            defaultValue = "0,4096,32768,131072",
+            description = "Tokens in the cache when decoding is measured (default: ${DEFAULT-VALUE}).")
+    private List<Integer> depths = new ArrayList<>();
+
+    @Option(
+            names = "--prefill",
+            split = ",",
+            paramLabel = "N|FROM+N",
+            defaultValue = "512,8192",
+            description = "Tokens to prefill, into an empty cache or after FROM tokens; none to leave it out"
+                    + " (default: ${DEFAULT-VALUE}).")
+    private List<String> prefill = new ArrayList<>();
+
+    @Option(
+            names = "--tokens",
+            paramLabel = "N",
+            defaultValue = "32",
+            description = "Tokens that are decoded per measurement (default: ${DEFAULT-VALUE}).")
+    private int tokens;
+
+    @Option(
+            names = "--repeats",
+            paramLabel = "N",
+            defaultValue = "5",
+            description = "Measurements per figure (default: ${DEFAULT-VALUE}).")
+    private int repeats;
+
+    @Mixin
+    private PlanOptions plan = new PlanOptions();
+
+    @Option(names = "--backend", paramLabel = "ID", description = "Backend to measure (default: as for a model).")
+    private @Nullable String backend;
+
+    @Mixin
+    private JsonOption json = new JsonOption();
+
+    @Option(names = "--quiet", description = "No progress.")
+    private boolean quiet;
+
+    BenchCommand(Console console) {
+        this.console = console;
+    }
+
+    @Override
+    public Integer call() {
+        Duo duo = Wiring.duo();
+        List<Span> spans = spans();
+        checkDepths();
+        between("--tokens", tokens, 1, MAX_TOKENS);
+        between("--repeats", repeats, 1, MAX_TOKENS);
+        if (policies.isEmpty() || new HashSet<>(policies).size() < policies.size()) {
+            throw new DuoException("--policies " + String.join(",", policies) + " names a policy twice or none");
+        }
+        plan.assumeRetrieval(duo, policies, DEFAULT_RETRIEVAL);
+        plan.check(duo, policies);
+        json.check();
+        ModelConfig config = Shapes.of(shape);
+        String name = Shapes.name(config);
+        Benchmark.Result result;
+        String device;
+        try (Planner planner = duo.planner(
+                        config, weights.requirements(name, config, BlockFormat.F16), Optional.ofNullable(backend));
+                OwnEngine engine = new OwnEngine(planner, weights, plan.chunk())) {
+            device = planner.device().description();
+            result = run(duo, planner, engine, spans);
+        }
+        print(name, result, json.console(console).out());
+        json.write(json(name, device, result), console);
+        return ExitCode.OK;
+    }
+
+    private Benchmark.Result run(Duo duo, Planner planner, OwnEngine engine, List<Span> spans) {
+        List<Contender> contenders = new ArrayList<>();
+        try {
+            int longest = depths.isEmpty() ? 0 : depths.getLast();
+            for (String policy : policies) {
+                SessionBuilder sessions = plan.session(duo, planner, policy);
+                contenders.add(
+                        new OwnContender(engine, sessions, Math.toIntExact(plan.leastContext()), longest, tokens));
+            }
+            return new Benchmark(
+                            contenders,
+                            repeats,
+                            tokens,
+                            line -> {
+                                if (!quiet) {
+                                    console.err().println(line);
+                                }
+                            },
+                            BenchCommand::checkInterruption)
+                    .run(spans, depths);
+        } finally {
+            contenders.forEach(Contender::close);
+        }
+    }
+
+    private static void checkInterruption() {
+        if (Thread.interrupted()) {
+            throw new Interruption();
+        }
+    }
+
+    private List<Span> spans() {
+        if (prefill.equals(List.of("none"))) {
+            return List.of();
+        }
+        List<Span> spans = new ArrayList<>();
+        for (String text : prefill) {
+            spans.add(Span.parse(text)
+                    .orElseThrow(() -> new DuoException("--prefill has '" + text
+                            + "'; expected a number of tokens such as 512, or 16384+512 to begin after 16384 tokens")));
+        }
+        return spans;
+    }
+
+    private void checkDepths() {
+        for (int i = 0; i < depths.size(); i++) {
+            between("--depths", depths.get(i), 0, MAX_DEPTH);
+            if (i > 0 && depths.get(i) <= depths.get(i - 1)) {
+                throw new DuoException("--depths has " + depths.get(i) + " after " + depths.get(i - 1)
+                        + "; give them in ascending order, each once");
+            }
+        }
+    }
+
+    private static void between(String option, int value, int least, int most) {
+        if (value < least || value > most) {
+            throw new DuoException(option + " is " + value + "; it must lie between " + least + " and " + most);
+        }
+    }
+
+    private static void print(String name, Benchmark.Result result, PrintStream out) {
+        out.printf(
+                Locale.ROOT,
+                "%s; read %.1f GB/s, multiply-add %.0f GFLOP/s%n",
+                name,
+                result.readBandwidth() / 1e9,
+                result.peakFlops() / 1e9);
+        out.printf("%-40s %-8s %8s %12s %8s %6s %16s%n", "", "phase", "depth", "tokens/s", "GB/s", "bound", "KV bytes");
+        for (Row row : result.rows()) {
+            out.printf(
+                    Locale.ROOT,
+                    "%-40s %-8s %8d %12.2f %8.1f %6.2f %,16d%n",
+                    row.identity(),
+                    row.phase(),
+                    row.depth(),
+                    row.tokensPerSecond(),
+                    row.bytesPerSecond() / 1e9,
+                    row.boundShare(),
+                    row.kvBytes());
+        }
+    }
+
+    private ObjectNode json(String name, String device, Benchmark.Result result) {
+        Machine machine = Machine.current();
+        ObjectNode json = JsonOption.object();
+        json.putObject("machine")
+                .put("cpu", machine.cpu())
+                .put("processors", machine.processors())
+                .put("memoryBytes", machine.memoryBytes())
+                .put("os", machine.os())
+                .put("jvm", machine.jvm())
+                .put("device", device)
+                .put("readBandwidthGBps", result.readBandwidth() / 1e9)
+                .put("peakGflops", result.peakFlops() / 1e9);
+        json.put("chunk", plan.chunk()).put("repeats", repeats);
+        ArrayNode rows = json.putArray("rows");
+        for (Row row : result.rows()) {
+            Contender.Identity who = row.identity();
+            ObjectNode object = rows.addObject()
+                    .put("engine", who.engine())
+                    .put("shape", name)
+                    .put("weights", who.weights())
+                    .put("kv", who.kv())
+                    .put("policy", who.policy())
+                    .put("retrieval", who.retrieval())
+                    .put("phase", row.phase())
+                    .put("depth", row.depth())
+                    .put("from", row.from())
+                    .put("tokens", row.tokens())
+                    .put("tokensPerSecond", row.tokensPerSecond())
+                    .put("gigabytesPerSecond", row.bytesPerSecond() / 1e9)
+                    .put("boundShare", row.boundShare())
+                    .put("weightBytes", row.weightBytes())
+                    .put("kvBytes", row.kvBytes());
+            if (!who.setting().isEmpty()) {
+                object.put("setting", who.setting());
+            }
+        }
+        return json;
+    }
+}

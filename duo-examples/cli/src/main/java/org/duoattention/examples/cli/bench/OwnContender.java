@@ -1,0 +1,160 @@
+package org.duoattention.examples.cli.bench;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.duoattention.api.backend.SlabSpec;
+import org.duoattention.api.cache.Retention;
+import org.duoattention.api.cache.SlabPlan;
+import org.duoattention.api.model.ModelShape;
+import org.duoattention.core.cache.HybridCache;
+import org.duoattention.core.prefill.ChunkPlan;
+import org.duoattention.core.session.SessionBuilder;
+import org.duoattention.core.session.SessionPlan;
+import org.jspecify.annotations.Nullable;
+
+/** This library under one cache policy. Caches are made when they are needed and belong to the contender. */
+public final class OwnContender implements Contender {
+    private static final int WARM_UP_STEPS = 32;
+    private static final int WARM_UP_ROWS = 16;
+    private static final int WARM_UP_CHUNKS = 2;
+    /** A row long enough that every group size divides it. */
+    private static final long ROW = 1 << 14;
+
+    private final OwnEngine engine;
+    private final SessionBuilder sessions;
+    private final int least;
+    private final int longest;
+    private final int undo;
+    private final Identity identity;
+    private final WorkModel model;
+    private final long weightBytes;
+    private @Nullable HybridCache cache;
+
+    /**
+     * A contender.
+     *
+     * @param sessions the settings; the longest context and the rollback margin are set here
+     * @param least shortest context that the settings allow: a window that was asked for must fit
+     * @param longest deepest decode
+     * @param tokens most tokens that are decoded there
+     */
+    public OwnContender(OwnEngine engine, SessionBuilder sessions, int least, int longest, int tokens) {
+        this.engine = engine;
+        this.sessions = sessions;
+        this.least = least;
+        this.longest = Math.addExact(longest, tokens);
+        this.undo = tokens;
+        SessionPlan plan = plan(this.longest, 0);
+        ModelShape shape = engine.config().shape();
+        List<WorkModel.Heads> heads = new ArrayList<>();
+        long full = 0;
+        for (SlabPlan slab : plan.cache().plan().slabs()) {
+            SlabSpec spec = plan.cache().slab(slab);
+            boolean all = slab.retention() instanceof Retention.All;
+            full += all ? slab.heads().size() : 0;
+            heads.add(new WorkModel.Heads(
+                    slab.heads().size(),
+                    all ? Long.MAX_VALUE : slab.retention().retainedTokens(Integer.MAX_VALUE),
+                    2.0 * spec.format().rowBytes(shape.headDim())));
+        }
+        this.model = new WorkModel(engine.config(), engine.format().matrices().rowBytes(ROW) / (double) ROW, heads);
+        this.weightBytes = engine.weightBytes();
+        this.identity = new Identity(
+                "duo",
+                engine.format().label(),
+                plan.options().kv().label(),
+                plan.options().policy(),
+                (double) full / ((long) shape.layers() * shape.kvHeads()),
+                "");
+    }
+
+    private SessionPlan plan(int context, int margin) {
+        return sessions.maxContext(Math.max(context, least))
+                .rollbackMargin(margin)
+                .plan();
+    }
+
+    @Override
+    public Identity identity() {
+        return identity;
+    }
+
+    @Override
+    public void warmUp() {
+        int room = Math.addExact(2 * WARM_UP_STEPS * WARM_UP_ROWS, WARM_UP_CHUNKS * engine.chunk());
+        try (HybridCache small = engine.allocate(plan(room, 0))) {
+            // Little by little, because code that is not compiled yet takes minutes for a whole chunk.
+            for (int i = 0; i < WARM_UP_STEPS; i++) {
+                engine.feed(small, 1);
+                engine.feed(small, Math.min(WARM_UP_ROWS, engine.chunk()));
+            }
+            for (int i = 0; i < WARM_UP_CHUNKS; i++) {
+                engine.feed(small, engine.chunk());
+            }
+        }
+    }
+
+    @Override
+    public double prefill(Span span) {
+        try (HybridCache fresh = engine.allocate(plan(span.end(), 0))) {
+            engine.fill(fresh, span.from());
+            ChunkPlan chunks = new ChunkPlan(span.tokens(), fresh.spec().maxChunk());
+            double seconds = 0;
+            for (long i = 0; i < chunks.chunks(); i++) {
+                seconds += engine.feed(fresh, chunks.size(i));
+            }
+            return seconds;
+        }
+    }
+
+    @Override
+    public void moveTo(int depth) {
+        if (cache == null) {
+            cache = engine.allocate(plan(longest, undo));
+        }
+        engine.fill(cache, depth);
+    }
+
+    @Override
+    public double decode(int tokens) {
+        HybridCache current = cache;
+        if (current == null) {
+            throw new IllegalStateException("no depth was chosen");
+        }
+        int depth = (int) current.length();
+        List<Double> seconds = new ArrayList<>();
+        for (int i = 0; i < tokens; i++) {
+            seconds.add(engine.feed(current, 1));
+        }
+        engine.truncate(current, depth);
+        return Benchmark.median(seconds);
+    }
+
+    @Override
+    public Work prefillWork(Span span) {
+        return model.prefill(span, Math.min(engine.chunk(), span.end()));
+    }
+
+    @Override
+    public Work decodeWork(int depth) {
+        return model.decode(depth);
+    }
+
+    @Override
+    public long weightBytes() {
+        return weightBytes;
+    }
+
+    @Override
+    public long kvBytes(int context) {
+        return plan(context, 0).kvBytes();
+    }
+
+    @Override
+    public void close() {
+        if (cache != null) {
+            cache.close();
+            cache = null;
+        }
+    }
+}
