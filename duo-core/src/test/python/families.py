@@ -173,4 +173,5 @@ def main(target):
         json.dump(dict(prompts=prompts, duo=duo), open(os.path.join(directory, "expected.json"), "w"))
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -131,10 +131,6 @@ final class CompressedTensors implements Packing {
         if (found.isEmpty()) {
             return Optional.empty();
         }
-        if (tensors.has(module + ".weight")) {
-            throw StoredTensors.problem(
-                    module + PACKED, found.get(), "lies beside " + Quoted.of(module) + ".weight; expected one of them");
-        }
         Scheme scheme = schemeOf(module, found.get());
         PackedLayer layer = new PackedLayer(
                 tensors,
@@ -145,6 +141,7 @@ final class CompressedTensors implements Packing {
                 scheme.group(),
                 PACKED,
                 "config.json asks for " + rows + " x " + columns + " with " + scheme.bits() + " bits");
+        layer.requireAlone(PACKED);
         StoredTensor packed = layer.require(PACKED, "I32", rows, Math.ceilDiv(columns * scheme.bits(), 32));
         checkShape(layer);
         if (tensors.has(module + GROUP_INDEX)) {

@@ -35,6 +35,19 @@ final class LayerScales {
         this.transposed = transposed;
     }
 
+    /** The matrix with zero points, which is a symmetric one when all of them are the centre. */
+    QuantizedMatrix matrix(MemorySegment codes, Zeros zeros, Arena arena) {
+        int centre = layer.format(false, DType.F16).centre();
+        for (long row = 0; row < layer.rows(); row++) {
+            for (long group = 0; group < layer.groups(); group++) {
+                if (zeros.at(row, group) != centre) {
+                    return asymmetric(codes, zeros, arena);
+                }
+            }
+        }
+        return symmetric(codes, arena);
+    }
+
     /** The matrix whose codes are centred. F16 and F32 scales in our order are used where they lie. */
     QuantizedMatrix symmetric(MemorySegment codes, Arena arena) {
         String type = scales.header().type();
@@ -54,7 +67,7 @@ final class LayerScales {
                 }
             }
         }
-        return matrix(layer.format(false, kept), codes, values, MemorySegment.NULL);
+        return adoptable(layer.format(false, kept), codes, values, MemorySegment.NULL);
     }
 
     /** The matrix with offsets, in F32, where a zero point times a scale is exact. */
@@ -74,10 +87,10 @@ final class LayerScales {
                 offsets.set(PackedLayer.F32, 4 * i, offset);
             }
         }
-        return matrix(layer.format(true, DType.F32), codes, values, offsets);
+        return adoptable(layer.format(true, DType.F32), codes, values, offsets);
     }
 
-    private QuantizedMatrix matrix(
+    private QuantizedMatrix adoptable(
             BlockFormat.Grouped format, MemorySegment codes, MemorySegment values, MemorySegment offsets) {
         return new QuantizedMatrix(new QuantizedSpec(format, layer.rows(), layer.columns()), codes, values, offsets);
     }

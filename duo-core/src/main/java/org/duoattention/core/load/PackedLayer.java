@@ -7,6 +7,7 @@ import java.util.Optional;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.json.Quoted;
 
 /** A layer whose matrix is packed in several tensors: its extents, and access to its parts with everything checked. */
 final class PackedLayer {
@@ -85,6 +86,14 @@ final class PackedLayer {
     /** A part of the layer of a given type and shape. */
     StoredTensor require(String suffix, String types, long... shape) {
         return tensors.require(module + suffix, reason, types, shape);
+    }
+
+    /** Refuses a layer that has a dense matrix beside the packed one. */
+    void requireAlone(String codes) {
+        if (tensors.has(module + ".weight")) {
+            throw problem(
+                    codes, find(codes).orElseThrow(), "lies beside " + Quoted.of(module) + ".weight; expected one of them");
+        }
     }
 
     DuoException problem(String suffix, StoredTensor tensor, String fault) {

@@ -39,6 +39,8 @@ public final class QuantizationConfig {
                             + " supported are " + SUPPORTED));
             return switch (method) {
                 case "compressed-tensors" -> CompressedTensors.read(quantization);
+                case "awq" -> AwqWeights.read(quantization);
+                case "gptq" -> GptqWeights.read(quantization);
                 default ->
                     throw quantization.problem(
                             METHOD, "a supported quantisation: " + SUPPORTED + "; use another checkpoint of the model");
