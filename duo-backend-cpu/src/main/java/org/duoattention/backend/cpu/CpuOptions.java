@@ -23,6 +23,17 @@ final class CpuOptions {
         }
     }
 
+    /** Whether inputs of quantised linear layers may be rounded to 8 bits: the option {@code activations}. */
+    static boolean roundActivations(Map<String, String> options) {
+        String value = options.getOrDefault("activations", "int8");
+        return switch (value) {
+            case "int8" -> true;
+            case "exact" -> false;
+            default ->
+                throw new IllegalArgumentException("option activations must be int8 or exact, not '" + value + "'");
+        };
+    }
+
     /** Number of threads: the option, or the physical cores. */
     static int threads(Map<String, String> options) {
         int available = Runtime.getRuntime().availableProcessors();

@@ -19,7 +19,10 @@ import org.duoattention.backend.cpu.vector.VectorKernels;
 /**
  * The backend {@code cpu}: the Vector API on all physical cores.
  *
- * <p>Option {@code threads}: number of threads, by default the physical cores. The vector width is fixed per JVM by the
+ * <p>Option {@code threads}: number of threads, by default the physical cores. Option {@code activations}: {@code int8},
+ * the default, or {@code exact}. With {@code int8} the input of a linear layer is rounded to 8 bits, in groups of 32 with
+ * a scale each, where that is faster: with INT4 weights whose group is a multiple of 32, up to four tokens at a
+ * time. Everything else, and everything with {@code exact}, is computed in F32. The vector width is fixed per JVM by the
  * system property {@code duo.cpu.simd}: {@code auto}, {@code 512}, {@code 256} or {@code 128}.
  */
 public final class CpuVectorBackend implements AttentionBackend {
@@ -40,7 +43,7 @@ public final class CpuVectorBackend implements AttentionBackend {
         List<String> reasons = new ArrayList<>(missing());
         reasons.addAll(CpuRequirements.unmet(requirements, CpuDevice.capabilities(VectorKernels.HAS_SCORES)));
         return reasons.isEmpty()
-                ? new Probe.Usable(PRIORITY, new VectorKernels().description() + ", " + Cores.physical() + " cores")
+                ? new Probe.Usable(PRIORITY, new VectorKernels(true).description() + ", " + Cores.physical() + " cores")
                 : new Probe.Unusable(reasons);
     }
 
@@ -70,11 +73,12 @@ public final class CpuVectorBackend implements AttentionBackend {
 
     @Override
     public Device open(Map<String, String> options) {
-        CpuOptions.requireKnown(ID, options, Set.of("threads"));
+        CpuOptions.requireKnown(ID, options, Set.of("threads", "activations"));
         Optional<String> problem = missing().stream().findFirst();
         if (problem.isPresent()) {
             throw new IllegalStateException("the backend cpu cannot run: " + problem.get());
         }
-        return new CpuDevice(ID, new VectorKernels(), CpuOptions.threads(options), new SystemMemory());
+        VectorKernels kernels = new VectorKernels(CpuOptions.roundActivations(options));
+        return new CpuDevice(ID, kernels, CpuOptions.threads(options), new SystemMemory());
     }
 }

@@ -73,7 +73,8 @@ class CpuOptionsTest {
     void rejectsOptionsThatItDoesNotKnow(AttentionBackend backend) {
         assertThatThrownBy(() -> backend.open(Map.of("thread", "2")))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessage("backend " + backend.id() + " has no option 'thread'; it has threads");
+                .hasMessageStartingWith("backend " + backend.id() + " has no option 'thread'; it has ")
+                .hasMessageEndingWith("threads");
     }
 
     @ParameterizedTest
@@ -84,6 +85,17 @@ class CpuOptionsTest {
                         .isInstanceOf(IllegalArgumentException.class)
                         .hasMessage("option threads must be a number from 1 to "
                                 + Runtime.getRuntime().availableProcessors() + ", not '" + threads + "'"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"int4", "INT8", "", "true"})
+    void rejectsActivationsThatDoNotExist(String activations) {
+        assertThatThrownBy(() -> new CpuVectorBackend().open(Map.of("activations", activations)))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("option activations must be int8 or exact, not '" + activations + "'");
+        assertThatThrownBy(() -> new CpuScalarBackend().open(Map.of("activations", "exact")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("backend cpu-scalar has no option 'activations'; it has threads");
     }
 
     @ParameterizedTest

@@ -43,12 +43,12 @@ public final class PackedMatrix {
      */
     public PackedMatrix(String module, BlockFormat.Grouped format, long rows, long columns) {
         if (columns % format.group() != 0) {
-            throw new IllegalArgumentException("has rows of " + columns + ", which groups of " + format.group()
-                    + " do not divide");
+            throw new IllegalArgumentException(
+                    "has rows of " + columns + ", which groups of " + format.group() + " do not divide");
         }
         if (columns * format.bits() % 32 != 0) {
-            throw new IllegalArgumentException("has rows of " + columns + ", which do not fill 32-bit words with codes of "
-                    + format.bits() + " bits");
+            throw new IllegalArgumentException("has rows of " + columns
+                    + ", which do not fill 32-bit words with codes of " + format.bits() + " bits");
         }
         this.module = module;
         this.format = format;
@@ -109,8 +109,8 @@ public final class PackedMatrix {
         int[] packed = new int[words * groups];
         for (int row = 0; row < piece.rows(); row++) {
             for (int group = 0; group < groups; group++) {
-                packed[row / perWord * groups + group] |= (piece.zeros()[row * groups + group] & 0xff)
-                        << row % perWord * format.bits();
+                packed[row / perWord * groups + group] |=
+                        (piece.zeros()[row * groups + group] & 0xff) << row % perWord * format.bits();
             }
         }
         ByteBuffer bytes = ByteBuffer.allocate(4 * packed.length).order(ByteOrder.LITTLE_ENDIAN);

@@ -35,7 +35,8 @@ public final class Floats {
                 }
             }
             default ->
-                throw new IllegalArgumentException("elements are F32, F16 or BF16, not " + tensor.spec().dtype());
+                throw new IllegalArgumentException(
+                        "elements are F32, F16 or BF16, not " + tensor.spec().dtype());
         }
     }
 }

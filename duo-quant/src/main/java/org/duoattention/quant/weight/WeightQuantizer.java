@@ -46,8 +46,8 @@ public final class WeightQuantizer implements AutoCloseable {
             throw new IllegalArgumentException("weights are quantised with F16 scales, not as " + format);
         }
         if (columns % format.group() != 0) {
-            throw new IllegalArgumentException("has rows of " + columns + ", which groups of " + format.group()
-                    + " do not divide");
+            throw new IllegalArgumentException(
+                    "has rows of " + columns + ", which groups of " + format.group() + " do not divide");
         }
         int groups = columns / format.group();
         QuantizedRows result = new QuantizedRows(

@@ -27,6 +27,7 @@ public final class Workspace implements AutoCloseable {
     private @Nullable Arena arena;
     private MemorySegment memory = MemorySegment.NULL;
     private float[] floats = {};
+    private int[] ints = {};
 
     /**
      * Memory of at least {@code bytes} bytes with undefined content, valid until the next call or close. Ask once per
@@ -51,6 +52,14 @@ public final class Workspace implements AutoCloseable {
             floats = new float[count < SMALL ? count : Math.max(count, LARGE)];
         }
         return floats;
+    }
+
+    /** As {@link #floats}, of ints. */
+    public int[] ints(int count) {
+        if (ints.length < count) {
+            ints = new int[count];
+        }
+        return ints;
     }
 
     @Override

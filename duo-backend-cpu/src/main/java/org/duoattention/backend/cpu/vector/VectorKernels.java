@@ -29,11 +29,20 @@ public final class VectorKernels implements CpuKernels {
     /** Whether these kernels compute attention scores. */
     public static final boolean HAS_SCORES = false;
 
-    /** Tokens up to which weights are multiplied as they stream by: a panel of 16 to 32 costs as much whatever it holds. */
-    static final int GEMV_TOKENS = 12;
+    /** Inputs that share a scale when they are rounded to 8 bits. */
+    public static final int ROUNDED_UNIT = GemvInt4Int8.UNIT;
 
-    /** The input form of {@link Gemm}. The others are the bits of a quantised weight and, above, its group. */
-    private static final int PANELS = 1;
+    /** Tokens up to which dense weights are multiplied as they stream by. */
+    static final int GEMV_TOKENS = 8;
+
+    /** Tokens up to which quantised weights are multiplied as they stream by. */
+    static final int QUANTIZED_GEMV_TOKENS = 4;
+
+    /** The input form of {@link Gemm}. Forms other than the two named are the bits of a weight and, above, its group. */
+    private static final int TILES = 1;
+
+    /** The input form of {@link RoundedInput}. */
+    private static final int ROUNDED = 2;
 
     private static final int GROUP_SHIFT = 4;
     private static final int FORM_BITS = (1 << GROUP_SHIFT) - 1;
@@ -42,8 +51,17 @@ public final class VectorKernels implements CpuKernels {
 
     private final KvLayout layout = new PanelLayout();
 
-    /** Kernels of the width of this JVM. */
-    public VectorKernels() {}
+    private final boolean roundInputs;
+
+    /**
+     * Kernels of the width of this JVM.
+     *
+     * @param roundInputs whether inputs of quantised linear layers may be rounded to 8 bits, in units of {@link
+     *     #ROUNDED_UNIT}, where that is faster
+     */
+    public VectorKernels(boolean roundInputs) {
+        this.roundInputs = roundInputs;
+    }
 
     /** What is wrong with the system property {@code duo.cpu.simd}, if anything; to be asked before the first instance. */
     public static Optional<String> problem() {
@@ -105,26 +123,29 @@ public final class VectorKernels implements CpuKernels {
     @Override
     public int inputForm(int tokens, Weight weight) {
         return switch (weight) {
-            case Matrix m -> tokens <= GEMV_TOKENS ? 0 : PANELS;
+            case Matrix m -> tokens <= GEMV_TOKENS ? 0 : TILES;
+            case QuantizedWeight q when tokens > QUANTIZED_GEMV_TOKENS -> TILES;
+            case QuantizedWeight q
+            when roundInputs && q.format().bits() == 4 && q.format().group() % ROUNDED_UNIT == 0 -> ROUNDED;
             case QuantizedWeight q -> q.format().bits() | q.format().group() << GROUP_SHIFT;
         };
     }
 
     @Override
     public void reserve(int form, int tokens, int in, PackedInput target) {
-        target.reserve(
-                form == PANELS
-                        ? Gemm.packedFloats(tokens, in)
-                        : QuantizedGemv.packedFloats(tokens, in, form >>> GROUP_SHIFT),
-                0);
+        switch (form) {
+            case TILES -> target.reserve(Gemm.packedFloats(tokens, in), 0);
+            case ROUNDED -> target.reserve(tokens * RoundedInput.floats(in), tokens * RoundedInput.ints(in));
+            default -> target.reserve(QuantizedGemv.packedFloats(tokens, in, form >>> GROUP_SHIFT), 0);
+        }
     }
 
     @Override
     public void pack(int form, Matrix x, int part, int parts, PackedInput target) {
-        if (form == PANELS) {
-            Gemm.pack(x, part, parts, target.floats());
-        } else {
-            QuantizedGemv.pack(x, form & FORM_BITS, form >>> GROUP_SHIFT, part, parts, target.floats());
+        switch (form) {
+            case TILES -> Gemm.pack(x, part, parts, target.floats());
+            case ROUNDED -> RoundedInput.pack(x, part, parts, target);
+            default -> QuantizedGemv.pack(x, form & FORM_BITS, form >>> GROUP_SHIFT, part, parts, target.floats());
         }
     }
 
@@ -138,10 +159,14 @@ public final class VectorKernels implements CpuKernels {
             long fromOut,
             long toOut,
             Workspace workspace) {
-        switch (weight) {
-            case QuantizedWeight q -> QuantizedGemv.linear(packed.floats(), q, bias, out, fromOut, toOut, workspace);
-            case Matrix m when x.rows() <= GEMV_TOKENS -> Gemv.linear(x, m, bias, out, fromOut, toOut);
-            case Matrix m -> Gemm.linear(packed.floats(), m, bias, out, fromOut, toOut, workspace);
+        int form = inputForm((int) x.rows(), weight);
+        switch (form) {
+            case TILES -> Gemm.linear(packed.floats(), weight, bias, out, fromOut, toOut, workspace);
+            case ROUNDED ->
+                QuantizedGemv.linearRounded(packed, (QuantizedWeight) weight, bias, out, fromOut, toOut, workspace);
+            case 0 -> Gemv.linear(x, (Matrix) weight, bias, out, fromOut, toOut);
+            default ->
+                QuantizedGemv.linear(packed.floats(), (QuantizedWeight) weight, bias, out, fromOut, toOut, workspace);
         }
     }
 

@@ -5,18 +5,22 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.function.IntConsumer;
 import jdk.incubator.vector.FloatVector;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.KvHead;
 import org.duoattention.backend.cpu.kernel.KvLayout;
 import org.duoattention.backend.cpu.kernel.Matrix;
 import org.duoattention.backend.cpu.kernel.PackedInput;
+import org.duoattention.backend.cpu.kernel.QuantizedWeight;
 import org.duoattention.backend.cpu.kernel.SlotRuns;
 import org.duoattention.backend.cpu.kernel.Weight;
 import org.duoattention.backend.cpu.kernel.Workspace;
@@ -39,8 +43,13 @@ final class CpuKernelBenchmark {
     private static final int PARTS = 8 * THREADS;
     private static final long WARM_UP_NANOS = 1_500_000_000L;
     private static final long MEMORY = 256L << 20;
+    private static final List<BlockFormat.Grouped> QUANTIZED = List.of(
+            new BlockFormat.Grouped(4, 32, false, DType.F16),
+            new BlockFormat.Grouped(4, 128, false, DType.F16),
+            new BlockFormat.Grouped(4, 128, true, DType.F16),
+            new BlockFormat.Grouped(8, 32, false, DType.F16));
 
-    private final VectorKernels kernels = new VectorKernels();
+    private final VectorKernels kernels = new VectorKernels(true);
     private final Arena arena = Arena.ofShared();
     private final MemorySegment memory = arena.allocate(MEMORY, 64);
     private final WorkerPool pool = new WorkerPool(THREADS, "benchmark");
@@ -69,6 +78,7 @@ final class CpuKernelBenchmark {
         System.out.printf("%-44s %10s %10s %10s %8s%n", "", "median", "best", "reference", "ratio");
         benchmark.stream();
         benchmark.gemv();
+        benchmark.quantizedGemv();
         benchmark.decode();
         benchmark.gemm();
         benchmark.prefill();
@@ -174,6 +184,36 @@ final class CpuKernelBenchmark {
                 i -> read(i * bytes % (MEMORY - bytes) & -64, bytes));
     }
 
+    /** Quantised weights in the order of the kernels; what is in them does not matter. */
+    private void quantizedGemv() {
+        int[][] shapes = {{2048, 2048}, {8192, 2048}, {2048, 8192}};
+        Matrix x = activations(8, 8192);
+        Matrix out = activations(8, 8192);
+        for (BlockFormat.Grouped format : QUANTIZED) {
+            for (int[] shape : shapes) {
+                QuantizedSpec spec = new QuantizedSpec(format, shape[0], shape[1]);
+                long bytes = kernels.quantizedBytes(spec);
+                Matrix input = new Matrix(x.segment(), 0, DType.F32, 1, shape[1]);
+                Matrix output = new Matrix(out.segment(), 0, DType.F32, 1, shape[0]);
+                measure(
+                        "linear " + name(format) + " [" + shape[0] + ", " + shape[1] + "], tokens 1 (read)",
+                        bytes / 1e9,
+                        "GB/s",
+                        i -> linear(input, weight(spec, i * bytes), output),
+                        i -> read(i * bytes % (MEMORY - bytes) & -64, bytes));
+            }
+        }
+    }
+
+    private static String name(BlockFormat.Grouped format) {
+        return format.label() + "/" + format.group() + (format.asymmetric() ? "a" : "");
+    }
+
+    private QuantizedWeight weight(QuantizedSpec spec, long at) {
+        long bytes = kernels.quantizedBytes(spec);
+        return new QuantizedWeight(memory.asSlice(at % (MEMORY - bytes) & -64, bytes), spec);
+    }
+
     private Matrix weight(DType dtype, int outs, int in, long at) {
         long bytes = (long) outs * in * dtype.bytes();
         return new Matrix(memory, at % (MEMORY - bytes) & -64, dtype, outs, in);
@@ -223,10 +263,21 @@ final class CpuKernelBenchmark {
                 Matrix x = activations(tokens, in);
                 Matrix out = activations(tokens, outs);
                 MemorySegment w = memory.asSlice(0, 4L * outs * in);
+                List<Weight> weights = new ArrayList<>();
+                List<String> names = new ArrayList<>();
                 for (DType dtype : new DType[] {DType.F16, DType.BF16, DType.F32}) {
-                    IntConsumer action = i -> linear(x, weight(dtype, outs, in, 0), out);
+                    weights.add(weight(dtype, outs, in, 0));
+                    names.add(dtype.name());
+                }
+                for (BlockFormat.Grouped format : QUANTIZED) {
+                    weights.add(weight(new QuantizedSpec(format, outs, in), 0));
+                    names.add(name(format));
+                }
+                for (int w0 = 0; w0 < weights.size(); w0++) {
+                    Weight weight = weights.get(w0);
+                    IntConsumer action = i -> linear(x, weight, out);
                     measure(
-                            "linear " + dtype + " [" + outs + ", " + in + "], tokens " + tokens + " (sgemm)",
+                            "linear " + names.get(w0) + " [" + outs + ", " + in + "], tokens " + tokens + " (sgemm)",
                             2e-9 * tokens * outs * in,
                             "GFLOP/s",
                             action,

@@ -38,7 +38,7 @@ class VectorKernelsTest {
 
     private final Arena arena = Arena.ofConfined();
     private final Workspace workspace = new Workspace();
-    private final CpuKernels vector = new VectorKernels();
+    private final CpuKernels vector = new VectorKernels(true);
     private final CpuKernels scalar = new ScalarKernels();
     private final Random random = new Random(3);
 
@@ -340,7 +340,8 @@ class VectorKernelsTest {
 
     private KvHead head(CpuKernels kernels, DType type, int dim, long slots) {
         long keys = kernels.layout().keyBytes(new BlockFormat.Dense(type), dim, slots) + 63 & -64;
-        MemorySegment memory = arena.allocate(keys + kernels.layout().valueBytes(new BlockFormat.Dense(type), dim, slots), 64);
+        MemorySegment memory =
+                arena.allocate(keys + kernels.layout().valueBytes(new BlockFormat.Dense(type), dim, slots), 64);
         return new KvHead(memory, 0, keys, new BlockFormat.Dense(type), dim, slots);
     }
 

@@ -1,0 +1,186 @@
+package org.duoattention.backend.cpu.vector;
+
+import static java.nio.ByteOrder.LITTLE_ENDIAN;
+import static jdk.incubator.vector.VectorOperators.ASHR;
+import static jdk.incubator.vector.VectorOperators.I2F;
+import static jdk.incubator.vector.VectorOperators.LSHL;
+import static jdk.incubator.vector.VectorOperators.LSHR;
+import static org.duoattention.backend.cpu.vector.Simd.F;
+import static org.duoattention.backend.cpu.vector.Simd.I;
+import static org.duoattention.backend.cpu.vector.Simd.L;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+
+/**
+ * The linear layer of one row of input and 4-bit codes, the input rounded to 8 bits in units of {@link #UNIT} elements. Products
+ * are summed in 16 bits: codes less their centre are at most 8 in size and inputs 127, so that 32 products fit. Codes
+ * stay unsigned, and sums start at minus the centre times the sum of the inputs; that they wrap around on the way does not
+ * matter.
+ */
+final class GemvInt4Int8 {
+    /** Inputs that share a scale; groups of weights are a multiple of it. */
+    static final int UNIT = 32;
+
+    private GemvInt4Int8() {}
+
+    /**
+     * The sums of a block, {@link QuantizedLayout#BLOCK} rows.
+     *
+     * @param w the block from byte {@code at}
+     * @param layout its order
+     * @param half whether scales are F16, else F32
+     * @param asymmetric whether there are offsets
+     * @param x rounded inputs from {@code xo}, each twice in an int; from {@code xo + in} per unit minus eight times their
+     *     sum, also twice
+     * @param scales per unit from {@code so} its scale, then from {@code so + in / UNIT} its scale times the sum of its
+     *     rounded inputs
+     * @param y the result
+     */
+    static void block(
+            MemorySegment w,
+            long at,
+            QuantizedLayout layout,
+            boolean half,
+            boolean asymmetric,
+            int[] x,
+            int xo,
+            float[] scales,
+            int so,
+            float[] y) {
+        int units = layout.words() / (UNIT / 4);
+        int all = units * layout.groups();
+        long scalesAt = layout.scalesAt();
+        long offsetsAt = layout.offsetsAt();
+        long groupBytes = layout.groupBytes();
+        FloatVector two = FloatVector.broadcast(F, 2);
+        FloatVector least = FloatVector.broadcast(F, Half.MINUS_LEAST_NORMAL);
+        FloatVector t0 = FloatVector.zero(F), t1 = t0, t2 = t0, t3 = t0;
+        int u = 0;
+        long q = at;
+        for (int g = 0; g < layout.groups(); g++, q += groupBytes) {
+            FloatVector a0 = FloatVector.zero(F), a1 = a0, a2 = a0, a3 = a0;
+            IntVector v, m, n;
+            long p = q;
+            float sum = 0;
+            for (int end = u + units; u < end; u++, p += 8L * UNIT / 4 * L) {
+                ShortVector d0 = IntVector.broadcast(I, x[xo + all * UNIT + u]).reinterpretAsShorts(), d1 = d0;
+                ShortVector e0 = IntVector.zero(I).reinterpretAsShorts(), e1 = e0;
+                for (int j = 0; j < UNIT / 4; j++) {
+                    int k = xo + u * UNIT + 4 * j;
+                    ShortVector x0 = IntVector.broadcast(I, x[k]).reinterpretAsShorts();
+                    ShortVector x1 = IntVector.broadcast(I, x[k + 1]).reinterpretAsShorts();
+                    ShortVector x2 = IntVector.broadcast(I, x[k + 2]).reinterpretAsShorts();
+                    ShortVector x3 = IntVector.broadcast(I, x[k + 3]).reinterpretAsShorts();
+                    ShortVector c = IntVector.fromMemorySegment(I, w, p + 8L * j * L, LITTLE_ENDIAN)
+                            .reinterpretAsShorts();
+                    d0 = c.and((short) 15).mul(x0).add(d0);
+                    e0 = c.lanewise(LSHR, 4).and((short) 15).mul(x1).add(e0);
+                    d0 = c.lanewise(LSHR, 8).and((short) 15).mul(x2).add(d0);
+                    e0 = c.lanewise(LSHR, 12).mul(x3).add(e0);
+                    c = IntVector.fromMemorySegment(I, w, p + 8L * j * L + 4L * L, LITTLE_ENDIAN)
+                            .reinterpretAsShorts();
+                    d1 = c.and((short) 15).mul(x0).add(d1);
+                    e1 = c.lanewise(LSHR, 4).and((short) 15).mul(x1).add(e1);
+                    d1 = c.lanewise(LSHR, 8).and((short) 15).mul(x2).add(d1);
+                    e1 = c.lanewise(LSHR, 12).mul(x3).add(e1);
+                }
+                FloatVector scale = FloatVector.broadcast(F, scales[so + u]);
+                sum += scales[so + all + u];
+                v = d0.add(e0).reinterpretAsInts();
+                a0 = ((FloatVector) v.lanewise(LSHL, 16).lanewise(ASHR, 16).convert(I2F, 0)).fma(scale, a0);
+                a1 = ((FloatVector) v.lanewise(ASHR, 16).convert(I2F, 0)).fma(scale, a1);
+                v = d1.add(e1).reinterpretAsInts();
+                a2 = ((FloatVector) v.lanewise(LSHL, 16).lanewise(ASHR, 16).convert(I2F, 0)).fma(scale, a2);
+                a3 = ((FloatVector) v.lanewise(ASHR, 16).convert(I2F, 0)).fma(scale, a3);
+            }
+            if (asymmetric) {
+                FloatVector centre = FloatVector.broadcast(F, 8 * sum);
+                a0 = a0.add(centre);
+                a1 = a1.add(centre);
+                a2 = a2.add(centre);
+                a3 = a3.add(centre);
+            }
+            FloatVector s0, s1;
+            if (half) {
+                v = IntVector.fromMemorySegment(I, w, q + scalesAt, LITTLE_ENDIAN);
+                m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
+                n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
+                s0 = m.min(n)
+                        .or(v.lanewise(LSHL, 16).and(Half.SIGN))
+                        .reinterpretAsFloats()
+                        .mul(Half.UNSCALE);
+                m = v.lanewise(LSHR, 3).and(Half.MAGNITUDE).or(Half.BIAS);
+                n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
+                s1 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+                t0 = a0.fma(s0, t0);
+                t1 = a1.fma(s1, t1);
+                v = IntVector.fromMemorySegment(I, w, q + scalesAt + 4L * L, LITTLE_ENDIAN);
+                m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
+                n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
+                s0 = m.min(n)
+                        .or(v.lanewise(LSHL, 16).and(Half.SIGN))
+                        .reinterpretAsFloats()
+                        .mul(Half.UNSCALE);
+                m = v.lanewise(LSHR, 3).and(Half.MAGNITUDE).or(Half.BIAS);
+                n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
+                s1 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+                t2 = a2.fma(s0, t2);
+                t3 = a3.fma(s1, t3);
+            } else {
+                s0 = FloatVector.fromMemorySegment(F, w, q + scalesAt, LITTLE_ENDIAN);
+                s1 = FloatVector.fromMemorySegment(F, w, q + scalesAt + 4L * L, LITTLE_ENDIAN);
+                t0 = a0.fma(s0, t0);
+                t1 = a1.fma(s1, t1);
+                s0 = FloatVector.fromMemorySegment(F, w, q + scalesAt + 8L * L, LITTLE_ENDIAN);
+                s1 = FloatVector.fromMemorySegment(F, w, q + scalesAt + 8L * L + 4L * L, LITTLE_ENDIAN);
+                t2 = a2.fma(s0, t2);
+                t3 = a3.fma(s1, t3);
+            }
+            if (asymmetric) {
+                a0 = FloatVector.broadcast(F, sum);
+                if (half) {
+                    v = IntVector.fromMemorySegment(I, w, q + offsetsAt, LITTLE_ENDIAN);
+                    m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
+                    n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
+                    s0 = m.min(n)
+                            .or(v.lanewise(LSHL, 16).and(Half.SIGN))
+                            .reinterpretAsFloats()
+                            .mul(Half.UNSCALE);
+                    m = v.lanewise(LSHR, 3).and(Half.MAGNITUDE).or(Half.BIAS);
+                    n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
+                    s1 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+                    t0 = a0.fma(s0, t0);
+                    t1 = a0.fma(s1, t1);
+                    v = IntVector.fromMemorySegment(I, w, q + offsetsAt + 4L * L, LITTLE_ENDIAN);
+                    m = v.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
+                    n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
+                    s0 = m.min(n)
+                            .or(v.lanewise(LSHL, 16).and(Half.SIGN))
+                            .reinterpretAsFloats()
+                            .mul(Half.UNSCALE);
+                    m = v.lanewise(LSHR, 3).and(Half.MAGNITUDE).or(Half.BIAS);
+                    n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
+                    s1 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+                    t2 = a0.fma(s0, t2);
+                    t3 = a0.fma(s1, t3);
+                } else {
+                    s0 = FloatVector.fromMemorySegment(F, w, q + offsetsAt, LITTLE_ENDIAN);
+                    s1 = FloatVector.fromMemorySegment(F, w, q + offsetsAt + 4L * L, LITTLE_ENDIAN);
+                    t0 = a0.fma(s0, t0);
+                    t1 = a0.fma(s1, t1);
+                    s0 = FloatVector.fromMemorySegment(F, w, q + offsetsAt + 8L * L, LITTLE_ENDIAN);
+                    s1 = FloatVector.fromMemorySegment(F, w, q + offsetsAt + 8L * L + 4L * L, LITTLE_ENDIAN);
+                    t2 = a0.fma(s0, t2);
+                    t3 = a0.fma(s1, t3);
+                }
+            }
+        }
+        t0.intoArray(y, 0);
+        t1.intoArray(y, L);
+        t2.intoArray(y, 2 * L);
+        t3.intoArray(y, 3 * L);
+    }
+}
