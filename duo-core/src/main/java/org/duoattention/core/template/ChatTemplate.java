@@ -173,8 +173,10 @@ public final class ChatTemplate {
     }
 
     private DuoException fault(int line, String message, Throwable cause) {
+        // A template may put anything into its complaint; a sentence for people is one line.
+        String shown = message.replaceAll("\\p{Cntrl}", " ");
         return new DuoException(
-                origin + ", line " + line + ": " + message + "; use --prompt with the finished text if the template"
+                origin + ", line " + line + ": " + shown + "; use --prompt with the finished text if the template"
                         + " cannot be changed.",
                 cause);
     }

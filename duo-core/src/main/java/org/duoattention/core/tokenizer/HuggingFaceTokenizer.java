@@ -12,6 +12,7 @@ import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.LongFunction;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.json.Quoted;
 
 /**
  * A {@code tokenizer.json} run by the Hugging Face tokenizers library, without network.
@@ -84,7 +85,9 @@ public final class HuggingFaceTokenizer implements Tokenizer {
             handle = library.createTokenizerFromString(json);
         } catch (RuntimeException e) {
             throw new DuoException(
-                    file.malformed(String.valueOf(e.getMessage())).getMessage(), e);
+                    file.malformed(Quoted.of(String.valueOf(e.getMessage())))
+                            .getMessage(),
+                    e);
         }
         // The file may ask for truncation or padding to fixed lengths; neither has a place in long contexts.
         library.disableTruncation(handle);
