@@ -131,14 +131,17 @@ public final class GgufConversion {
                 HostTensor tensor = checkpoint.find(name).orElseThrow();
                 byte[] bytes = tensor.data().toArray(ValueLayout.JAVA_BYTE);
                 int type = TYPES.get(tensor.spec().dtype());
-                if (blocks.isPresent() && tensor.spec().rank() == 2) {
-                    float[] values = new float[(int) tensor.spec().elements()];
-                    for (int i = 0; i < values.length; i++) {
-                        values[i] = tensor.floatAt(i);
+                if (tensor.spec().rank() == 1) {
+                    // As all converters do; llama.cpp takes vectors of no other type.
+                    GgufWriter.Bytes floats = new GgufWriter.Bytes();
+                    for (float value : floats(tensor)) {
+                        floats.float32(value);
                     }
-                    bytes = asValues
-                            ? blocks.get().rounded(values)
-                            : blocks.get().encode(values);
+                    bytes = floats.array();
+                    type = 0;
+                } else if (blocks.isPresent()) {
+                    float[] values = floats(tensor);
+                    bytes = asValues ? blocks.get().rounded(values) : blocks.get().encode(values);
                     type = asValues ? 0 : blocks.get().type();
                 }
                 long[] shape = tensor.spec().shape().stream()
@@ -161,6 +164,14 @@ public final class GgufConversion {
             }
             writer.tensor("rope_freqs.weight", 0, new long[] {divisors.length}, bytes.array());
         }
+    }
+
+    private static float[] floats(HostTensor tensor) {
+        float[] values = new float[(int) tensor.spec().elements()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = tensor.floatAt(i);
+        }
+        return values;
     }
 
     /** {@code reshape(heads, 2, dim / 2, ...).swapaxes(1, 2)}: read as [head][half][row], written as [head][row][half]. */
