@@ -85,9 +85,7 @@ public final class HuggingFaceTokenizer implements Tokenizer {
             handle = library.createTokenizerFromString(json);
         } catch (RuntimeException e) {
             throw new DuoException(
-                    file.malformed(Quoted.of(String.valueOf(e.getMessage())))
-                            .getMessage(),
-                    e);
+                    file.malformed(Quoted.of(String.valueOf(e.getMessage()))).getMessage(), e);
         }
         // The file may ask for truncation or padding to fixed lengths; neither has a place in long contexts.
         library.disableTruncation(handle);

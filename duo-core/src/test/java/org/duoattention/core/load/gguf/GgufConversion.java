@@ -141,7 +141,9 @@ public final class GgufConversion {
                     type = 0;
                 } else if (blocks.isPresent()) {
                     float[] values = floats(tensor);
-                    bytes = asValues ? blocks.get().rounded(values) : blocks.get().encode(values);
+                    bytes = asValues
+                            ? blocks.get().rounded(values)
+                            : blocks.get().encode(values);
                     type = asValues ? 0 : blocks.get().type();
                 }
                 long[] shape = tensor.spec().shape().stream()

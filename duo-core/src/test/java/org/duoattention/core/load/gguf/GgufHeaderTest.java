@@ -114,7 +114,9 @@ class GgufHeaderTest {
                             .entry(
                                     "k",
                                     GgufWriter.ARRAY,
-                                    new GgufWriter.Bytes().int32(GgufWriter.UINT8).int64(length))
+                                    new GgufWriter.Bytes()
+                                            .int32(GgufWriter.UINT8)
+                                            .int64(length))
                             .header(),
                     Long.toUnsignedString(length));
             refused(
@@ -122,7 +124,10 @@ class GgufHeaderTest {
                             .entry(
                                     "k",
                                     GgufWriter.ARRAY,
-                                    new GgufWriter.Bytes().int32(GgufWriter.STRING).int64(1).int64(length))
+                                    new GgufWriter.Bytes()
+                                            .int32(GgufWriter.STRING)
+                                            .int64(1)
+                                            .int64(length))
                             .header(),
                     Long.toUnsignedString(length));
         }
@@ -175,7 +180,8 @@ class GgufHeaderTest {
                         .tensor("a", 0, new long[] {16}, new byte[64])
                         .info("b", 0, 32, 4)
                         .build(),
-                "b begins at byte 32", "another tensor");
+                "b begins at byte 32",
+                "another tensor");
     }
 
     @ParameterizedTest
@@ -207,7 +213,10 @@ class GgufHeaderTest {
                 .float32("nan", Float.NaN)
                 .entry("flag", GgufWriter.BOOL, new GgufWriter.Bytes().int8(2))
                 .entry("huge", GgufWriter.UINT64, new GgufWriter.Bytes().int64(-1))
-                .entry("latin", GgufWriter.STRING, new GgufWriter.Bytes().int64(1).int8(0xe9))
+                .entry(
+                        "latin",
+                        GgufWriter.STRING,
+                        new GgufWriter.Bytes().int64(1).int8(0xe9))
                 .integers("ids", 1, 2, 3);
         try (Arena arena = Arena.ofShared()) {
             GgufMetadata metadata = map(writer.build(), arena).header().metadata();

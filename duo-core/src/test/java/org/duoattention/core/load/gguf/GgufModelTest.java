@@ -129,10 +129,15 @@ class GgufModelTest {
                 "11 tokens");
         refusedConfig(w -> w.uint32("tokenizer.ggml.eos_token_id", 10), "eos_token_id", "10", "0 to 9");
         refusedConfig(
-                w -> w.tensor("blk.0.ffn_gate_exps.weight", 0, new long[] {1}, new byte[4]), "blk.0.ffn_gate_exps.weight");
-        refusedConfig(w -> w.tensor("rope_freqs.weight", 0, new long[] {4}, ones(4)), "rope_freqs.weight", "[4]", "[8]");
+                w -> w.tensor("blk.0.ffn_gate_exps.weight", 0, new long[] {1}, new byte[4]),
+                "blk.0.ffn_gate_exps.weight");
         refusedConfig(
-                w -> w.tensor("rope_freqs.weight", 0, new long[] {8}, new byte[32]), "rope_freqs.weight", "0.0", "pair 0");
+                w -> w.tensor("rope_freqs.weight", 0, new long[] {4}, ones(4)), "rope_freqs.weight", "[4]", "[8]");
+        refusedConfig(
+                w -> w.tensor("rope_freqs.weight", 0, new long[] {8}, new byte[32]),
+                "rope_freqs.weight",
+                "0.0",
+                "pair 0");
         refusedConfig(
                 w -> w.string("llama.rope.scaling.type", "linear")
                         .tensor("rope_freqs.weight", 0, new long[] {8}, ones(8)),
@@ -153,8 +158,7 @@ class GgufModelTest {
         try (GgufModel model = open(model("llama").tensor("output.weight", 10, new long[] {1, 256}, new byte[84]))) {
             refused(model::weights, "output.weight", "Q2_K", "Q4_K");
         }
-        try (GgufModel model =
-                        open(model("llama").tensor("blk.0.attn_norm.weight", 8, new long[] {32}, new byte[34]));
+        try (GgufModel model = open(model("llama").tensor("blk.0.attn_norm.weight", 8, new long[] {32}, new byte[34]));
                 Arena arena = Arena.ofShared()) {
             WeightSource weights = model.weights();
             assertThat(weights.isQuantized()).isTrue();
@@ -183,8 +187,7 @@ class GgufModelTest {
             ChatTemplate template = model.chatTemplate().orElseThrow();
             List<?> messages = List.of(Map.of("role", "user", "content", "Hi"));
             assertThat(template.render(messages, null, true, Map.of())).isEqualTo("<s>Hi");
-            assertThat(template.render(messages, List.of(), true, Map.of()))
-                    .isEqualTo("tools");
+            assertThat(template.render(messages, List.of(), true, Map.of())).isEqualTo("tools");
         }
         try (GgufModel model = open(model("llama"))) {
             assertThat(model.chatTemplate()).isEmpty();
@@ -212,8 +215,7 @@ class GgufModelTest {
         refused(() -> GgufModel.open(directory).close(), "mistral-00003-of-00003.gguf", "one of 1 parts");
 
         Files.delete(directory.resolve("mistral-00003-of-00003.gguf"));
-        Files.copy(
-                FILES.resolve("mistral-00002-of-00003.gguf"), directory.resolve("mistral-00003-of-00003.gguf"));
+        Files.copy(FILES.resolve("mistral-00002-of-00003.gguf"), directory.resolve("mistral-00003-of-00003.gguf"));
         refused(() -> GgufModel.open(directory).close(), "mistral-00003-of-00003.gguf", "part 2 by its metadata");
 
         Files.copy(FILES.resolve("mistral-00002-of-00003.gguf"), directory.resolve("alone.gguf"));

@@ -25,7 +25,19 @@ import tools.jackson.databind.json.JsonMapper;
 class GgufTokenizerTest {
     private static final Path FILES = Path.of("src", "test", "resources", "gguf");
     private static final String[] MERGES = {
-        "1 2", "12 3", "123 4", "a b", "ab c", "\u0120 ab", "\u0120ab c", "' s", "A B", "ab AB", "\u00c3 \u00a9", "! !", "\u010a \u010a"
+        "1 2",
+        "12 3",
+        "123 4",
+        "a b",
+        "ab c",
+        "\u0120 ab",
+        "\u0120ab c",
+        "' s",
+        "A B",
+        "ab AB",
+        "\u00c3 \u00a9",
+        "! !",
+        "\u010a \u010a"
     };
 
     @TempDir
@@ -34,7 +46,8 @@ class GgufTokenizerTest {
     @Test
     void sentencePieceVocabulariesGiveTheTokensOfSentencePiece() {
         try (Arena arena = Arena.ofShared();
-                Tokenizer tokenizer = load(FILES.resolve("sentencepiece.gguf"), arena).orElseThrow()) {
+                Tokenizer tokenizer =
+                        load(FILES.resolve("sentencepiece.gguf"), arena).orElseThrow()) {
             JsonNode cases = JsonMapper.shared().readTree(FILES.resolve("sentencepiece.json"));
             assertThat(cases.size()).isGreaterThan(30);
             for (JsonNode node : cases) {
@@ -58,9 +71,7 @@ class GgufTokenizerTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            textBlock = """
+    @CsvSource(delimiter = '|', textBlock = """
             llama-bpe | 1234      | 123 4
             smaug-bpe | 1234      | 123 4
             qwen2     | 1234      | 1 2 3 4
@@ -78,8 +89,7 @@ class GgufTokenizerTest {
             """)
     void wordsAreCutAsTheNameSays(String pre, String text, String expected) {
         try (Arena arena = Arena.ofShared();
-                Tokenizer tokenizer =
-                        load(byteLevel(pre, writer -> {}), arena).orElseThrow()) {
+                Tokenizer tokenizer = load(byteLevel(pre, writer -> {}), arena).orElseThrow()) {
             assertThat(spelled(tokenizer, text)).isEqualTo(expected);
             assertThat(tokenizer.decode(tokenizer.encode(text, false), false)).isEqualTo(text);
         }
@@ -107,7 +117,11 @@ class GgufTokenizerTest {
 
     @ParameterizedTest
     @CsvSource({
-        "llama-bpe, , true", "llama-bpe, false, false", "qwen2, , false", "qwen2, true, true", "tekken, , true",
+        "llama-bpe, , true",
+        "llama-bpe, false, false",
+        "qwen2, , false",
+        "qwen2, true, true",
+        "tekken, , true",
     })
     void bosIsAddedWhereTheFileOrTheNameSaysSo(String pre, String flag, boolean added) {
         Path file = byteLevel(pre, writer -> {
@@ -136,7 +150,9 @@ class GgufTokenizerTest {
     @Test
     void aFileWithoutVocabularyHasNoTokenizer() {
         Path file = directory.resolve("m.gguf");
-        CheckpointFiles.write(file, new GgufWriter().string("tokenizer.ggml.model", "no_vocab").build());
+        CheckpointFiles.write(
+                file,
+                new GgufWriter().string("tokenizer.ggml.model", "no_vocab").build());
         try (Arena arena = Arena.ofShared()) {
             assertThat(load(file, arena)).isEmpty();
         }

@@ -38,9 +38,45 @@ class HostileGgufTest {
     private static final long MOST_BYTES_PER_FILE = 32L << 20;
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
     private static final long[] NUMBERS = {
-        0, 1, 2, 3, 4, 5, 8, 9, 12, 13, 31, 32, 33, 127, 128, 255, 256, 1000, 65_535, 65_536, 1 << 20, 1 << 24, (1 << 26) - 1,
-        Integer.MAX_VALUE, 1L << 31, (1L << 32) - 1, 1L << 32, 1L << 40, 1L << 61, Long.MAX_VALUE, Long.MIN_VALUE, -1, -2, -32,
-        0x7fc00000L, 0x7f800000L, 0xff800000L, 0x7e00, 0x7c00
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        8,
+        9,
+        12,
+        13,
+        31,
+        32,
+        33,
+        127,
+        128,
+        255,
+        256,
+        1000,
+        65_535,
+        65_536,
+        1 << 20,
+        1 << 24,
+        (1 << 26) - 1,
+        Integer.MAX_VALUE,
+        1L << 31,
+        (1L << 32) - 1,
+        1L << 32,
+        1L << 40,
+        1L << 61,
+        Long.MAX_VALUE,
+        Long.MIN_VALUE,
+        -1,
+        -2,
+        -32,
+        0x7fc00000L,
+        0x7f800000L,
+        0xff800000L,
+        0x7e00,
+        0x7c00
     };
 
     @TempDir
@@ -147,7 +183,10 @@ class HostileGgufTest {
         int hidden = model.config().shape().hiddenSize();
         try (Arena arena = Arena.ofShared()) {
             HostWeight matrix = weights.matrix(
-                    "model.layers.0.self_attn.q_proj.weight", model.config().shape().queryWidth(), hidden, arena);
+                    "model.layers.0.self_attn.q_proj.weight",
+                    model.config().shape().queryWidth(),
+                    hidden,
+                    arena);
             if (matrix instanceof QuantizedMatrix quantized) {
                 assertThat(quantized.valueAt(0, 0)).isFinite();
             }
@@ -224,7 +263,10 @@ class HostileGgufTest {
             assertOneLine(e);
             refused++;
         } catch (Throwable t) {
-            fail("mutation " + index + ": " + t + ", file " + Base64.getEncoder().encodeToString(bytes), t);
+            fail(
+                    "mutation " + index + ": " + t + ", file "
+                            + Base64.getEncoder().encodeToString(bytes),
+                    t);
         }
         assertThat(THREADS.getCurrentThreadAllocatedBytes() - before)
                 .as("bytes allocated for mutation %d", index)
@@ -291,7 +333,9 @@ class HostileGgufTest {
     private static byte[] byteLevel() {
         return model().string("tokenizer.ggml.model", "gpt2")
                 .string("tokenizer.ggml.pre", "qwen2")
-                .strings("tokenizer.ggml.tokens", List.of("a", "b", "\u0120", "\u00c3", "\u00a9", "ab", "\u0120ab", "<s>"))
+                .strings(
+                        "tokenizer.ggml.tokens",
+                        List.of("a", "b", "\u0120", "\u00c3", "\u00a9", "ab", "\u0120ab", "<s>"))
                 .integers("tokenizer.ggml.token_type", 1, 1, 1, 1, 1, 1, 1, 3)
                 .strings("tokenizer.ggml.merges", List.of("a b", "\u0120 ab"))
                 .uint32("tokenizer.ggml.bos_token_id", 7)
