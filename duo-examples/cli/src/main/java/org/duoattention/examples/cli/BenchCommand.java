@@ -20,6 +20,8 @@ import org.duoattention.examples.cli.bench.OwnEngine;
 import org.duoattention.examples.cli.bench.Row;
 import org.duoattention.examples.cli.bench.Span;
 import org.duoattention.examples.cli.machine.Machine;
+import org.duoattention.examples.cli.peer.LlamaCpp;
+import org.duoattention.examples.cli.peer.LlamaCppContender;
 import org.duoattention.examples.cli.synthetic.Shapes;
 import org.duoattention.examples.cli.synthetic.WeightFormat;
 import org.jspecify.annotations.Nullable;
@@ -43,6 +45,8 @@ final class BenchCommand implements Callable<Integer> {
     private static final int MAX_DEPTH = 1 << 30;
     private static final int MAX_TOKENS = 100_000;
     private static final double DEFAULT_RETRIEVAL = 0.5;
+    private static final int THREADS = Runtime.getRuntime().availableProcessors();
+    private static final String LLAMA_CPP = "llama.cpp";
 
     private final Console console;
 
@@ -103,6 +107,21 @@ final class BenchCommand implements Callable<Integer> {
     @Mixin
     private PlanOptions plan = new PlanOptions();
 
+    @Option(
+            names = "--peer",
+            paramLabel = "llama.cpp",
+            description =
+                    "Also measure another engine, in turn, with full attention and each of its settings. llama.cpp"
+                            + " needs node, and npm the first time: node-llama-cpp is then installed under ~/.cache/duo/peers.")
+    private @Nullable String peer;
+
+    @Option(
+            names = "--peer-depth",
+            paramLabel = "N",
+            defaultValue = "32768",
+            description = "Depth up to which a peer is measured (default: ${DEFAULT-VALUE}).")
+    private int peerDepth;
+
     @Option(names = "--backend", paramLabel = "ID", description = "Backend to measure (default: as for a model).")
     private @Nullable String backend;
 
@@ -128,6 +147,10 @@ final class BenchCommand implements Callable<Integer> {
         }
         plan.assumeRetrieval(duo, policies, DEFAULT_RETRIEVAL);
         plan.check(duo, policies);
+        between("--peer-depth", peerDepth, 0, MAX_DEPTH);
+        if (peer != null && !peer.equals(LLAMA_CPP)) {
+            throw new DuoException("--peer is '" + peer + "'; the only one that is known is " + LLAMA_CPP);
+        }
         json.check();
         ModelConfig config = Shapes.of(shape);
         String name = Shapes.name(config);
@@ -135,16 +158,18 @@ final class BenchCommand implements Callable<Integer> {
         String device;
         try (Planner planner = duo.planner(
                         config, weights.requirements(name, config, BlockFormat.F16), Optional.ofNullable(backend));
+                LlamaCpp other = peer == null ? null : LlamaCpp.start(config, weights, THREADS, this::say);
                 OwnEngine engine = new OwnEngine(planner, weights, plan.chunk())) {
             device = planner.device().description();
-            result = run(duo, planner, engine, spans);
+            List<Contender> peers = other == null ? List.of() : LlamaCppContender.all(other, peerDepth, longest(spans));
+            result = run(duo, planner, engine, peers, spans);
         }
         print(name, result, json.console(console).out());
         json.write(json(name, device, result), console);
         return ExitCode.OK;
     }
 
-    private Benchmark.Result run(Duo duo, Planner planner, OwnEngine engine, List<Span> spans) {
+    private Benchmark.Result run(Duo duo, Planner planner, OwnEngine engine, List<Contender> peers, List<Span> spans) {
         List<Contender> contenders = new ArrayList<>();
         try {
             int longest = depths.isEmpty() ? 0 : depths.getLast();
@@ -153,19 +178,36 @@ final class BenchCommand implements Callable<Integer> {
                 contenders.add(
                         new OwnContender(engine, sessions, Math.toIntExact(plan.leastContext()), longest, tokens));
             }
-            return new Benchmark(
-                            contenders,
-                            repeats,
-                            tokens,
-                            line -> {
-                                if (!quiet) {
-                                    console.err().println(line);
-                                }
-                            },
-                            BenchCommand::checkInterruption)
+            contenders.addAll(peers);
+            return new Benchmark(contenders, repeats, tokens, this::say, BenchCommand::checkInterruption)
                     .run(spans, depths);
+        } catch (DuoException e) {
+            // Ctrl-C ends a peer's process too, whose answer is then missing.
+            checkInterruption();
+            throw e;
         } finally {
             contenders.forEach(Contender::close);
+        }
+    }
+
+    /** The most tokens that a peer has to hold. */
+    private int longest(List<Span> spans) {
+        int prefilled = spans.stream()
+                .mapToInt(Span::end)
+                .filter(end -> end <= peerDepth)
+                .max()
+                .orElse(0);
+        int decoded = depths.stream()
+                .mapToInt(Integer::intValue)
+                .filter(depth -> depth <= peerDepth)
+                .max()
+                .orElse(0);
+        return Math.max(prefilled, decoded) + tokens;
+    }
+
+    private void say(String line) {
+        if (!quiet) {
+            console.err().println(line);
         }
     }
 
@@ -211,11 +253,11 @@ final class BenchCommand implements Callable<Integer> {
                 name,
                 result.readBandwidth() / 1e9,
                 result.peakFlops() / 1e9);
-        out.printf("%-40s %-8s %8s %12s %8s %6s %16s%n", "", "phase", "depth", "tokens/s", "GB/s", "bound", "KV bytes");
+        out.printf("%-56s %-8s %8s %12s %8s %6s %16s%n", "", "phase", "depth", "tokens/s", "GB/s", "bound", "KV bytes");
         for (Row row : result.rows()) {
             out.printf(
                     Locale.ROOT,
-                    "%-40s %-8s %8d %12.2f %8.1f %6.2f %,16d%n",
+                    "%-56s %-8s %8d %12.2f %8.1f %6.2f %,16d%n",
                     row.identity(),
                     row.phase(),
                     row.depth(),
@@ -224,6 +266,16 @@ final class BenchCommand implements Callable<Integer> {
                     row.boundShare(),
                     row.kvBytes());
         }
+    }
+
+    /** Whether no other setting of the same engine was faster at the same. */
+    private static boolean isBest(Row row, List<Row> rows) {
+        return rows.stream()
+                .filter(other -> other.identity().engine().equals(row.identity().engine())
+                        && other.phase().equals(row.phase())
+                        && other.depth() == row.depth()
+                        && other.from() == row.from())
+                .noneMatch(other -> other.tokensPerSecond() > row.tokensPerSecond());
     }
 
     private ObjectNode json(String name, String device, Benchmark.Result result) {
@@ -259,7 +311,7 @@ final class BenchCommand implements Callable<Integer> {
                     .put("weightBytes", row.weightBytes())
                     .put("kvBytes", row.kvBytes());
             if (!who.setting().isEmpty()) {
-                object.put("setting", who.setting());
+                object.put("setting", who.setting()).put("bestSetting", isBest(row, result.rows()));
             }
         }
         return json;

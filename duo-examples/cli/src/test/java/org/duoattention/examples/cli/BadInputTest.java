@@ -19,6 +19,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class BadInputTest {
     private static final String GENERATE = "generate --model NANO --ids 1,2,3 --max-new-tokens 2 --quiet ";
     private static final String PERPLEXITY = "eval perplexity --model NANO --text FILE --quiet ";
+    private static final String BENCH = "bench --shape llama-3.2-1b --quiet ";
     private static final String NEEDLE = "needle --quiet ";
 
     @TempDir
@@ -74,6 +75,17 @@ class BadInputTest {
                 bad("plan --shape llama-3-8b --memory 24GiB --retrieval NaN", "--retrieval", "NaN"),
                 bad("plan --shape llama-3-8b --memory 24GiB --chunk 0", "--chunk", "0"),
                 bad("plan --shape llama-3-8b --memory 24GiB --policy streaming --recent 0", "--recent", "0"),
+                bad(BENCH + "--depths -1", "--depths", "-1"),
+                bad(BENCH + "--depths 5,5", "--depths", "5", "ascending"),
+                bad(BENCH + "--depths many", "--depths", "many"),
+                bad(BENCH + "--depths 2000000000", "--depths", "2000000000"),
+                bad(BENCH + "--prefill 0", "--prefill", "'0'"),
+                bad(BENCH + "--prefill 5+", "--prefill", "'5+'"),
+                bad(BENCH + "--prefill 999999999+999999999", "--prefill", "999999999"),
+                bad(BENCH + "--tokens 0", "--tokens", "0"),
+                bad(BENCH + "--repeats 0", "--repeats", "0"),
+                bad(BENCH + "--chunk 0", "--chunk", "0"),
+                bad(BENCH + "--retrieval 2", "--retrieval", "2"),
                 // names that do not exist: what does is listed
                 bad(GENERATE + "--policy nonsense", "nonsense", "full", "duo", "streaming"),
                 bad(NEEDLE + "--policies full,nonsense", "nonsense", "full", "duo", "streaming"),
@@ -97,6 +109,16 @@ class BadInputTest {
                 bad("plan --shape llama-3-8b --memory 24GiB --policy duo", "duo", "--retrieval"),
                 bad("plan --shape llama-3-8b --memory 24GiB --policy full --retrieval 0.5", "full", "--retrieval"),
                 bad("plan --shape llama-3-8b --memory 24GiB --policy full --sink 4", "full", "--sink"),
+                bad("bench --quiet", "--shape"),
+                bad("bench --shape llama-9", "llama-9", "llama-3-8b"),
+                bad(BENCH + "--weights int5", "--weights", "int5", "int4"),
+                bad(BENCH + "--kv int3", "--kv", "int3", "f16"),
+                bad(BENCH + "--policies nonsense", "nonsense", "full", "duo"),
+                bad(BENCH + "--policies full,full", "--policies", "twice"),
+                bad(BENCH + "--policies full --sink 4", "full", "--sink"),
+                bad(BENCH + "--policies full --streaming-kv f32", "full", "--streaming-kv"),
+                bad(BENCH + "--backend nonsense", "nonsense", "cpu-scalar"),
+                bad(BENCH + "--peer nonsense", "nonsense", "llama.cpp"),
                 bad("eval", "subcommand"),
                 bad("eval sing", "sing"),
                 bad(PERPLEXITY + "--policy nonsense", "nonsense", "full", "duo", "streaming"),

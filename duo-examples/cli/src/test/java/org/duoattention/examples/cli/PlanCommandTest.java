@@ -16,6 +16,7 @@ import org.duoattention.core.cache.HybridCache;
 import org.duoattention.core.cache.KvType;
 import org.duoattention.core.load.Checkpoint;
 import org.duoattention.core.model.Activations;
+import org.duoattention.core.model.DecoderWeights;
 import org.duoattention.core.model.ModelConfig;
 import org.duoattention.core.model.ModelTensors;
 import org.duoattention.core.session.Duo;
@@ -24,6 +25,7 @@ import org.duoattention.core.session.Planner;
 import org.duoattention.core.session.Session;
 import org.duoattention.core.session.SessionPlan;
 import org.duoattention.examples.cli.synthetic.EvenHeads;
+import org.duoattention.examples.cli.synthetic.RandomWeights;
 import org.duoattention.examples.cli.synthetic.Shapes;
 import org.duoattention.examples.cli.synthetic.WeightFormat;
 import org.junit.jupiter.api.Test;
@@ -122,6 +124,24 @@ class PlanCommandTest {
             SessionPlan longer = builder.maxContext(tokens + 1).plan();
             assertThat(longer.kvBytes() + longer.activationBytes())
                     .isGreaterThan(memory - bytes.path("weights").asLong());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"int8", "int4"})
+    void quantisedWeightsTakeWhatWasPlanned(String weights) {
+        Path shape = Cli.NANO.resolve("config.json");
+        JsonNode json = plan("--shape " + shape + " --memory 48MiB --weights " + weights);
+        ModelConfig config = Shapes.of(shape.toString());
+        WeightFormat format = WeightFormat.of(weights).orElseThrow();
+        try (Planner planner = Duo.create()
+                        .planner(config, format.requirements("shape", config, BlockFormat.F16), Optional.empty());
+                RandomWeights source = new RandomWeights(config, format);
+                DecoderWeights loaded = new DecoderWeights(planner.device(), source, config)) {
+            assertThat(loaded).isNotNull();
+            // Norms stay in F16 and are read where they lie: 9 of width 128.
+            assertThat(planner.device().allocatedBytes() + 2 * 9 * 128)
+                    .isEqualTo(json.path("bytes").path("weights").asLong());
         }
     }
 
