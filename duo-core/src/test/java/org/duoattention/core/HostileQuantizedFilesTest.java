@@ -191,8 +191,7 @@ class HostileQuantizedFilesTest {
                         }
                     }
                 }
-                case HostTensor dense ->
-                    assertThat(dense.spec().elements()).isEqualTo(ROWS * COLUMNS);
+                case HostTensor dense -> assertThat(dense.spec().elements()).isEqualTo(ROWS * COLUMNS);
             }
         }
     }

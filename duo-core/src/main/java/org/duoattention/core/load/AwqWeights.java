@@ -44,8 +44,7 @@ final class AwqWeights implements Packing {
     }
 
     @Override
-    public Optional<QuantizedMatrix> find(
-            StoredTensors tensors, String module, long rows, long columns, Arena arena) {
+    public Optional<QuantizedMatrix> find(StoredTensors tensors, String module, long rows, long columns, Arena arena) {
         if (!tensors.has(module + CODES)) {
             return Optional.empty();
         }

@@ -49,12 +49,14 @@ final class CompressedTensors implements Packing {
     static Packing read(JsonObject config) {
         requireFormat(config);
         for (String key : List.of("kv_cache_scheme", "transform_config")) {
-            if (config.isSet(key) && !config.object(key).map(JsonObject::keys).orElseThrow().isEmpty()) {
+            if (config.isSet(key)
+                    && !config.object(key).map(JsonObject::keys).orElseThrow().isEmpty()) {
                 throw config.problem(key, "nothing; that part of the format is not supported");
             }
         }
         Optional<JsonObject> sparsity = config.object("sparsity_config");
-        if (sparsity.isPresent() && !sparsity.get().string("format").orElse("dense").equals("dense")) {
+        if (sparsity.isPresent()
+                && !sparsity.get().string("format").orElse("dense").equals("dense")) {
             throw sparsity.get().problem("format", "dense; sparse weights are not supported");
         }
         List<Scheme> schemes = new ArrayList<>();
@@ -74,8 +76,7 @@ final class CompressedTensors implements Packing {
     }
 
     private static void requireFormat(JsonObject config) {
-        if (config.isSet("format")
-                && !config.string("format").orElseThrow().equals("pack-quantized")) {
+        if (config.isSet("format") && !config.string("format").orElseThrow().equals("pack-quantized")) {
             throw config.problem("format", "pack-quantized, the only one of compressed-tensors that is supported");
         }
     }
@@ -125,8 +126,7 @@ final class CompressedTensors implements Packing {
     }
 
     @Override
-    public Optional<QuantizedMatrix> find(
-            StoredTensors tensors, String module, long rows, long columns, Arena arena) {
+    public Optional<QuantizedMatrix> find(StoredTensors tensors, String module, long rows, long columns, Arena arena) {
         Optional<StoredTensor> found = tensors.find(module + PACKED);
         if (found.isEmpty()) {
             return Optional.empty();
@@ -185,11 +185,13 @@ final class CompressedTensors implements Packing {
         StoredTensor shape = layer.require(SHAPE, "I64 I32", 2);
         boolean wide = shape.header().type().equals("I64");
         long rows = wide ? shape.data().get(PackedLayer.I64, 0) : shape.data().get(PackedLayer.I32, 0);
-        long columns = wide ? shape.data().get(PackedLayer.I64, 8) : shape.data().get(PackedLayer.I32, 4);
+        long columns =
+                wide ? shape.data().get(PackedLayer.I64, 8) : shape.data().get(PackedLayer.I32, 4);
         if (rows != layer.rows() || columns != layer.columns()) {
             throw layer.problem(
-                    SHAPE, shape, "says " + rows + " x " + columns + ", expected " + layer.rows() + " x "
-                            + layer.columns());
+                    SHAPE,
+                    shape,
+                    "says " + rows + " x " + columns + ", expected " + layer.rows() + " x " + layer.columns());
         }
     }
 
@@ -220,8 +222,8 @@ final class CompressedTensors implements Packing {
         MemorySegment data = layer.require(ZERO_POINT, "I32", Math.ceilDiv(layer.rows() * bits, 32), groups)
                 .data();
         int perWord = 32 / bits;
-        return (row, group) -> data.get(PackedLayer.I32, 4 * (row / perWord * groups + group))
-                        >>> (int) (row % perWord) * bits
-                & (1 << bits) - 1;
+        return (row, group) ->
+                data.get(PackedLayer.I32, 4 * (row / perWord * groups + group)) >>> (int) (row % perWord) * bits
+                        & (1 << bits) - 1;
     }
 }

@@ -44,7 +44,8 @@ final class GptqWeights implements Packing {
         }
         PackedConfig.refuse(config, "is_marlin_format", "the marlin layout is not supported");
         PackedConfig.require(config, "pack_dtype", "int32");
-        if (config.isSet("dynamic") && !config.object("dynamic").orElseThrow().keys().isEmpty()) {
+        if (config.isSet("dynamic")
+                && !config.object("dynamic").orElseThrow().keys().isEmpty()) {
             throw config.problem("dynamic", "nothing; layers with settings of their own are not supported");
         }
         int ones = bits == 4 ? 0x1111_1111 : 0x0101_0101;
@@ -58,8 +59,7 @@ final class GptqWeights implements Packing {
     }
 
     @Override
-    public Optional<QuantizedMatrix> find(
-            StoredTensors tensors, String module, long rows, long columns, Arena arena) {
+    public Optional<QuantizedMatrix> find(StoredTensors tensors, String module, long rows, long columns, Arena arena) {
         if (!tensors.has(module + CODES)) {
             return Optional.empty();
         }

@@ -81,7 +81,9 @@ final class LayerScales {
                 float offset = -zeros.at(row, group) * scale;
                 if (!Float.isFinite(offset)) {
                     throw layer.problem(
-                            suffix, scales, "holds " + scale + " at " + place(row, group) + ", too large for a zero point");
+                            suffix,
+                            scales,
+                            "holds " + scale + " at " + place(row, group) + ", too large for a zero point");
                 }
                 values.set(PackedLayer.F32, 4 * i, scale);
                 offsets.set(PackedLayer.F32, 4 * i, offset);

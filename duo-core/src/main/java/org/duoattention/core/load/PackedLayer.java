@@ -92,7 +92,9 @@ final class PackedLayer {
     void requireAlone(String codes) {
         if (tensors.has(module + ".weight")) {
             throw problem(
-                    codes, find(codes).orElseThrow(), "lies beside " + Quoted.of(module) + ".weight; expected one of them");
+                    codes,
+                    find(codes).orElseThrow(),
+                    "lies beside " + Quoted.of(module) + ".weight; expected one of them");
         }
     }
 

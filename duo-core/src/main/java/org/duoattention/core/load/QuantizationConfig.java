@@ -35,8 +35,8 @@ public final class QuantizationConfig {
         return config.object(KEY).map(quantization -> {
             String method = quantization
                     .string(METHOD)
-                    .orElseThrow(() -> new DuoException(config.file() + ": the weights are quantised (of an unnamed kind);"
-                            + " supported are " + SUPPORTED));
+                    .orElseThrow(() -> new DuoException(config.file()
+                            + ": the weights are quantised (of an unnamed kind);" + " supported are " + SUPPORTED));
             return switch (method) {
                 case "compressed-tensors" -> CompressedTensors.read(quantization);
                 case "awq" -> AwqWeights.read(quantization);

@@ -32,12 +32,14 @@ record StoredTensors(Path directory, Map<String, StoredTensor> byName) {
     StoredTensor require(String name, String reason, String types, long... shape) {
         StoredTensor tensor = byName.get(name);
         if (tensor == null) {
-            throw new DuoException(directory + ": the weights lack tensor " + Quoted.of(name) + " of shape "
-                    + Arrays.toString(shape) + " (" + reason + "); the checkpoint is incomplete or of another model than config.json");
+            throw new DuoException(
+                    directory + ": the weights lack tensor " + Quoted.of(name) + " of shape " + Arrays.toString(shape)
+                            + " (" + reason + "); the checkpoint is incomplete or of another model than config.json");
         }
         String type = tensor.header().type();
         if (!Arrays.asList(types.split(" ", -1)).contains(type)) {
-            throw problem(name, tensor, "is " + type + ", expected " + types.replace(" ", " or ") + " (" + reason + ")");
+            throw problem(
+                    name, tensor, "is " + type + ", expected " + types.replace(" ", " or ") + " (" + reason + ")");
         }
         if (!Arrays.equals(tensor.header().shape(), shape)) {
             throw problem(

@@ -53,8 +53,7 @@ public final class CheckpointQuantizer implements AutoCloseable {
     private final Checkpoint source;
     private final QuantizationPlan plan;
 
-    private CheckpointQuantizer(
-            Path model, QuantizationSettings settings, Checkpoint source, QuantizationPlan plan) {
+    private CheckpointQuantizer(Path model, QuantizationSettings settings, Checkpoint source, QuantizationPlan plan) {
         this.model = model;
         this.settings = settings;
         this.source = source;
@@ -70,8 +69,8 @@ public final class CheckpointQuantizer implements AutoCloseable {
     public static CheckpointQuantizer open(Path model, QuantizationSettings settings) {
         ModelConfig config = ModelConfig.read(model);
         if (JsonFile.read(config.file()).isSet(CONFIG_KEY)) {
-            throw new DuoException(
-                    config.file() + ": the weights are quantised already; give the checkpoint that they were made from");
+            throw new DuoException(config.file()
+                    + ": the weights are quantised already; give the checkpoint that they were made from");
         }
         if (settings.head().isPresent() && config.tieWordEmbeddings()) {
             throw new DuoException(config.file() + ": the output layer is the embedding table (tie_word_embeddings),"
@@ -132,8 +131,8 @@ public final class CheckpointQuantizer implements AutoCloseable {
     private void requireSpace(Path directory, Path out) throws IOException {
         long free = Files.getFileStore(directory).getUsableSpace();
         if (free < plan.bytes()) {
-            throw new DuoException(out + ": the checkpoint takes " + plan.bytes() + " bytes, the file system has " + free
-                    + " left; make room or choose another place");
+            throw new DuoException(out + ": the checkpoint takes " + plan.bytes() + " bytes, the file system has "
+                    + free + " left; make room or choose another place");
         }
     }
 

@@ -15,7 +15,9 @@ final class CompressedTensorsConfig {
         groups.put("group_0", group("Linear", settings.linears()));
         List<String> ignore = new ArrayList<>();
         if (settings.head().isPresent()) {
-            groups.put("group_" + groups.size(), group("re:.*" + QuantizationPlan.HEAD + "$", settings.head().get()));
+            groups.put(
+                    "group_" + groups.size(),
+                    group("re:.*" + QuantizationPlan.HEAD + "$", settings.head().get()));
         } else {
             ignore.add(QuantizationPlan.HEAD);
         }

@@ -20,8 +20,7 @@ class QuantizedCheckpointsTest {
     private static final double BOUND = 1e-3;
 
     static Stream<Arguments> checkpoints() {
-        return Stream.of(
-                        "ct-int4", "ct-int4-asymmetric", "ct-int8-channel", "awq-int4", "gptq-int4", "gptq-v2-int4")
+        return Stream.of("ct-int4", "ct-int4-asymmetric", "ct-int8-channel", "awq-int4", "gptq-int4", "gptq-v2-int4")
                 .flatMap(name -> Stream.of("opaque", "cpu-scalar").map(backend -> Arguments.of(name, backend)));
     }
 
@@ -32,7 +31,8 @@ class QuantizedCheckpointsTest {
                 ExpectedAnswers.read(KnownModels.directory(name)).prompts();
         AssertingBackend opaque = new AssertingBackend(new OpaqueBackend());
         Duo duo = backend.equals("opaque") ? TestDuo.with(opaque) : Duo.create();
-        try (Model model = duo.model(KnownModels.directory(name)).backend(backend).open()) {
+        try (Model model =
+                duo.model(KnownModels.directory(name)).backend(backend).open()) {
             assertThat(model.weights().isQuantized()).isTrue();
             for (ExpectedAnswers.Full prompt : prompts) {
                 try (Session session =

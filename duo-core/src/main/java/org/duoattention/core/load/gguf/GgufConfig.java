@@ -94,6 +94,11 @@ final class GgufConfig {
         }
         for (String name : List.of(
                 "attention.scale",
+                "attention.output_scale",
+                "attention.temperature_length",
+                "attention.temperature_scale",
+                "attention.shared_kv_layers",
+                "attention.sliding_window_pattern",
                 "attention.clamp_kqv",
                 "attention.max_alibi_bias",
                 "attn_logit_softcapping",
@@ -101,6 +106,8 @@ final class GgufConfig {
                 "logit_scale",
                 "residual_scale",
                 "embedding_scale",
+                "rope.dimension_sections",
+                "rope.scaling.alpha",
                 "swin_norm",
                 "use_parallel_residual")) {
             if (metadata.has(key(name))) {

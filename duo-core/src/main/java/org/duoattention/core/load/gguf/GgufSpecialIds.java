@@ -24,13 +24,20 @@ record GgufSpecialIds(OptionalInt bos, List<Integer> end) {
     static GgufSpecialIds read(GgufMetadata metadata, int vocabSize) {
         List<Integer> end = new ArrayList<>();
         for (String key : END) {
-            OptionalLong id = metadata.integer(key, 0, vocabSize - 1);
-            if (id.isPresent() && !end.contains((int) id.getAsLong())) {
-                end.add((int) id.getAsLong());
+            OptionalInt id = id(metadata, key, vocabSize);
+            if (id.isPresent() && !end.contains(id.getAsInt())) {
+                end.add(id.getAsInt());
             }
         }
-        OptionalLong bos = metadata.integer(BOS, 0, vocabSize - 1);
-        return new GgufSpecialIds(
-                bos.isPresent() ? OptionalInt.of((int) bos.getAsLong()) : OptionalInt.empty(), List.copyOf(end));
+        return new GgufSpecialIds(id(metadata, BOS, vocabSize), List.copyOf(end));
+    }
+
+    /** The id that a key names; empty when the key is absent or its value is -1, which some writers put for none. */
+    static OptionalInt id(GgufMetadata metadata, String key, int vocabSize) {
+        long none = 0xffff_ffffL;
+        OptionalLong id = metadata.integer(key, -1, none);
+        return id.isEmpty() || id.getAsLong() == -1 || id.getAsLong() == none
+                ? OptionalInt.empty()
+                : OptionalInt.of((int) metadata.integer(key, 0, vocabSize - 1).orElseThrow());
     }
 }

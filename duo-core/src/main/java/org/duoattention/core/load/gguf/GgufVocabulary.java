@@ -115,9 +115,7 @@ final class GgufVocabulary {
 
     /** The id that a key names, if it is there. */
     OptionalInt id(String key) {
-        return metadata.integer(key, 0, tokens.size() - 1L).stream()
-                .mapToInt(id -> (int) id)
-                .findFirst();
+        return GgufSpecialIds.id(metadata, key, tokens.size());
     }
 
     /** Ids of control tokens that end an answer by their text. */

@@ -63,6 +63,15 @@ class GgufModelTest {
     }
 
     @Test
+    void minusOneStandsForNoToken() {
+        ModelConfig config = config(writer -> writer.uint32("tokenizer.ggml.bos_token_id", -1)
+                .entry("tokenizer.ggml.eos_token_id", GgufWriter.INT32, new GgufWriter.Bytes().int32(-1)));
+
+        assertThat(config.bosTokenId()).isEmpty();
+        assertThat(config.eosTokenIds()).isEmpty();
+    }
+
+    @Test
     void tokensEndAnAnswerByTheirNameToo() {
         GgufWriter writer = model("llama")
                 .string("tokenizer.ggml.model", "gpt2")
@@ -116,6 +125,7 @@ class GgufModelTest {
         refusedConfig(w -> w.uint32("llama.expert_count", 8), "expert_count", "8");
         refusedConfig(w -> w.float32("llama.attention.scale", 0.1), "llama.attention.scale");
         refusedConfig(w -> w.float32("llama.final_logit_softcapping", 30), "final_logit_softcapping");
+        refusedConfig(w -> w.float32("llama.attention.temperature_scale", 1), "attention.temperature_scale");
         refusedConfig(w -> w.bool("llama.attention.causal", false), "attention.causal");
         refusedConfig(w -> w.string("general.type", "adapter"), "general.type", "adapter");
         refusedConfig(w -> w.string("llama.rope.scaling.type", "longrope"), "longrope");

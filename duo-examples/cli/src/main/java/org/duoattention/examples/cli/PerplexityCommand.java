@@ -36,8 +36,12 @@ final class PerplexityCommand implements Callable<Integer> {
 
     private final Console console;
 
-    @Option(names = "--model", paramLabel = "DIR", required = true, description = "Checkpoint directory.")
-    private Path modelDirectory = Path.of("");
+    @Option(
+            names = "--model",
+            paramLabel = "PATH",
+            required = true,
+            description = "Checkpoint directory, or GGUF file.")
+    private Path modelPath = Path.of("");
 
     @Option(names = "--text", paramLabel = "FILE", required = true, description = "UTF-8 text to be scored.")
     private Path text = Path.of("");
@@ -80,9 +84,9 @@ final class PerplexityCommand implements Callable<Integer> {
         cache.check(duo, List.of(chosen), false);
         json.check();
         String content = TextInput.read(text, "--text");
-        try (Model opened = model.open(duo, modelDirectory)) {
+        try (Model opened = model.open(duo, modelPath)) {
             int[] ids = opened.tokenizer()
-                    .orElseThrow(() -> new DuoException("--model " + modelDirectory
+                    .orElseThrow(() -> new DuoException("--model " + modelPath
                             + " has no tokenizer.json, which perplexity of a text needs; add the file"))
                     .encode(content, true);
             if (ids.length < 2) {
