@@ -20,7 +20,7 @@ final class Arguments {
     /** An open tensor of this device that is not quantised. */
     CpuTensor tensor(Tensor tensor) {
         CpuTensor mine = any(tensor);
-        require(!mine.isQuantized(), "the tensor " + mine.spec() + " is a quantised weight, which cannot be used here");
+        if (mine.isQuantized()) { throw illegal("the tensor " + mine.spec() + " is a quantised weight, which cannot be used here"); }
         return mine;
     }
 
@@ -52,9 +52,7 @@ final class Arguments {
     }
 
     private static CpuTensor activation(String name, CpuTensor tensor) {
-        require(
-                tensor.spec().dtype() == DType.F32 && tensor.spec().rank() == 2,
-                name + " must be F32[tokens, width], not " + tensor.spec());
+        if (!(tensor.spec().dtype() == DType.F32 && tensor.spec().rank() == 2)) { throw illegal(name + " must be F32[tokens, width], not " + tensor.spec()); }
         return tensor;
     }
 
@@ -68,9 +66,7 @@ final class Arguments {
     CpuTensor weight(String name, Tensor tensor) {
         CpuTensor mine = tensor(tensor);
         DType dtype = mine.spec().dtype();
-        require(
-                dtype == DType.F32 || dtype == DType.F16 || dtype == DType.BF16,
-                name + " must be F32, F16 or BF16, not " + mine.spec());
+        if (!(dtype == DType.F32 || dtype == DType.F16 || dtype == DType.BF16)) { throw illegal(name + " must be F32, F16 or BF16, not " + mine.spec()); }
         return mine;
     }
 
@@ -84,47 +80,36 @@ final class Arguments {
         return mine;
     }
 
-    static void require(boolean condition, String message) {
-        if (!condition) {
-            throw new IllegalArgumentException(message);
-        }
+    /** Made only when it is thrown: messages hold shapes, which take longer to write than a small operation. */
+    static IllegalArgumentException illegal(String message) {
+        return new IllegalArgumentException(message);
     }
 
     static void sameShape(CpuTensor a, CpuTensor b) {
-        require(a.spec().equals(b.spec()), "shapes differ: " + a.spec() + " and " + b.spec());
+        if (!a.spec().equals(b.spec())) { throw illegal("shapes differ: " + a.spec() + " and " + b.spec()); }
     }
 
     static void apart(CpuTensor out, CpuTensor in) {
-        require(!out.overlaps(in), "the output " + out.spec() + " overlaps the input " + in.spec());
+        if (out.overlaps(in)) { throw illegal("the output " + out.spec() + " overlaps the input " + in.spec()); }
     }
 
     /** For operations that work element by element, where the output may be the input. */
     static void sameOrApart(CpuTensor out, CpuTensor in) {
-        require(
-                !out.overlaps(in) || out.matrix().equals(in.matrix()),
-                "the output " + out.spec() + " overlaps the input " + in.spec() + " in part");
+        if (out.overlaps(in) && !out.matrix().equals(in.matrix())) { throw illegal("the output " + out.spec() + " overlaps the input " + in.spec() + " in part"); }
     }
 
     static void hostBytes(MemorySegment host, long bytes, String what) {
-        require(host.byteSize() == bytes, what + " takes " + bytes + " bytes, the host segment has " + host.byteSize());
+        if (host.byteSize() != bytes) { throw illegal(what + " takes " + bytes + " bytes, the host segment has " + host.byteSize()); }
     }
 
     /** Checks one projection of {@code x}. */
     void projection(CpuTensor x, Projection projection) {
         CpuTensor weight = linearWeight("the weight", projection.weight());
         CpuTensor out = activationTarget("the output", projection.out());
-        require(
-                weight.spec().rank() == 2
-                        && weight.spec().extent(1) == x.spec().extent(1)
-                        && out.spec().extent(0) == x.spec().extent(0)
-                        && out.spec().extent(1) == weight.spec().extent(0),
-                "x " + x.spec() + " times the transpose of " + weight.spec() + " does not give " + out.spec());
+        if (!(weight.spec().rank() == 2 && weight.spec().extent(1) == x.spec().extent(1) && out.spec().extent(0) == x.spec().extent(0) && out.spec().extent(1) == weight.spec().extent(0))) { throw illegal("x " + x.spec() + " times the transpose of " + weight.spec() + " does not give " + out.spec()); }
         if (projection.bias().isPresent()) {
             CpuTensor bias = weight("the bias", projection.bias().get());
-            require(
-                    bias.spec().rank() == 1
-                            && bias.spec().elements() == weight.spec().extent(0),
-                    "the bias " + bias.spec() + " does not fit the weight " + weight.spec());
+            if (!(bias.spec().rank() == 1 && bias.spec().elements() == weight.spec().extent(0))) { throw illegal("the bias " + bias.spec() + " does not fit the weight " + weight.spec()); }
             apart(out, bias);
         }
         apart(out, x);

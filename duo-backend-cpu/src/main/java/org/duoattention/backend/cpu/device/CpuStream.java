@@ -1,7 +1,7 @@
 package org.duoattention.backend.cpu.device;
 
 import static org.duoattention.backend.cpu.device.Arguments.apart;
-import static org.duoattention.backend.cpu.device.Arguments.require;
+import static org.duoattention.backend.cpu.device.Arguments.illegal;
 import static org.duoattention.backend.cpu.device.Arguments.sameOrApart;
 import static org.duoattention.backend.cpu.device.Arguments.sameShape;
 
@@ -100,16 +100,9 @@ final class CpuStream implements ComputeStream {
         requireOpen();
         CpuTensor rows = arguments.linearWeight("the table", table);
         CpuTensor result = arguments.activationTarget("the output", out);
-        require(
-                rows.spec().rank() == 2
-                        && result.spec().extent(0) == ids.length
-                        && result.spec().extent(1) == rows.spec().extent(1),
-                "the rows of " + ids.length + " ids in the table " + rows.spec() + " do not give " + result.spec());
+        if (!(rows.spec().rank() == 2 && result.spec().extent(0) == ids.length && result.spec().extent(1) == rows.spec().extent(1))) { throw illegal("the rows of " + ids.length + " ids in the table " + rows.spec() + " do not give " + result.spec()); }
         for (int id : ids) {
-            require(
-                    id >= 0 && id < rows.spec().extent(0),
-                    "token id " + id + " is not in the table " + rows.spec() + ": ids are 0 to "
-                            + (rows.spec().extent(0) - 1));
+            if (!(id >= 0 && id < rows.spec().extent(0))) { throw illegal("token id " + id + " is not in the table " + rows.spec() + ": ids are 0 to " + (rows.spec().extent(0) - 1)); }
         }
         apart(result, rows);
         workers.rows(ids.length, rows.spec().extent(1), (from, to) -> {
@@ -133,9 +126,7 @@ final class CpuStream implements ComputeStream {
     private static void requireNorm(CpuTensor x, CpuTensor weight, CpuTensor out) {
         sameShape(x, out);
         long group = weight.spec().elements();
-        require(
-                weight.spec().rank() == 1 && group > 0 && x.spec().extent(1) % group == 0,
-                "the weight " + weight.spec() + " does not divide the rows of " + x.spec());
+        if (!(weight.spec().rank() == 1 && group > 0 && x.spec().extent(1) % group == 0)) { throw illegal("the weight " + weight.spec() + " does not divide the rows of " + x.spec()); }
         sameOrApart(out, x);
         apart(out, weight);
     }
@@ -238,10 +229,7 @@ final class CpuStream implements ComputeStream {
     public void rope(Tensor x, int headDim, Rope rope, long position) {
         requireOpen();
         CpuTensor input = arguments.activationTarget("x", x);
-        require(
-                headDim >= 2L * rope.pairs() && input.spec().extent(1) % headDim == 0 && position >= 0,
-                "heads of " + headDim + " with " + rope.pairs() + " rotated pairs at position " + position
-                        + " do not fit the rows of " + input.spec());
+        if (!(headDim >= 2L * rope.pairs() && input.spec().extent(1) % headDim == 0 && position >= 0)) { throw illegal("heads of " + headDim + " with " + rope.pairs() + " rotated pairs at position " + position + " do not fit the rows of " + input.spec()); }
         RopeTables.Table table = ropeTables.get(rope, position, input.spec().extent(0));
         workers.rows(
                 input.spec().extent(0),
@@ -304,13 +292,9 @@ final class CpuStream implements ComputeStream {
         CpuTensor values = arguments.activation("v", v);
         sameShape(keys, values);
         ModelShape shape = cache.spec().shape();
-        require(
-                keys.spec().extent(1) == shape.kvWidth(),
-                "keys " + keys.spec() + " do not have " + shape.kvHeads() + " x " + shape.headDim() + " columns");
+        if (keys.spec().extent(1) != shape.kvWidth()) { throw illegal("keys " + keys.spec() + " do not have " + shape.kvHeads() + " x " + shape.headDim() + " columns"); }
         long tokens = keys.spec().extent(0);
-        require(
-                tokens <= cache.spec().maxChunk(),
-                tokens + " tokens exceed the largest chunk of " + cache.spec().maxChunk() + " in " + keys.spec());
+        if (tokens > cache.spec().maxChunk()) { throw illegal(tokens + " tokens exceed the largest chunk of " + cache.spec().maxChunk() + " in " + keys.spec()); }
         cache.slots().requireRoom(tokens);
         SlotRuns targets = cache.slots().next(tokens);
         int heads = cache.heads();
@@ -375,14 +359,8 @@ final class CpuStream implements ComputeStream {
 
     private static void requireQueries(CpuSlab slab, CpuTensor q) {
         ModelShape shape = slab.spec().shape();
-        require(
-                q.spec().extent(1) == shape.queryWidth(),
-                "queries " + q.spec() + " do not have " + shape.attentionHeads() + " x " + shape.headDim()
-                        + " columns");
-        require(
-                q.spec().extent(0) == slab.lastAppend(),
-                "queries " + q.spec() + " do not match the slab's last append of " + slab.lastAppend()
-                        + " tokens: append, attend, then evict");
+        if (q.spec().extent(1) != shape.queryWidth()) { throw illegal("queries " + q.spec() + " do not have " + shape.attentionHeads() + " x " + shape.headDim() + " columns"); }
+        if (q.spec().extent(0) != slab.lastAppend()) { throw illegal("queries " + q.spec() + " do not match the slab's last append of " + slab.lastAppend() + " tokens: append, attend, then evict"); }
     }
 
     /** Where a retention asks for scores, takes in those of the last queries of the chunk. */
@@ -427,10 +405,7 @@ final class CpuStream implements ComputeStream {
     public void truncate(Slab slab, long length) {
         requireOpen();
         CpuSlab cache = arguments.slab(slab);
-        require(
-                length >= cache.minLength() && length <= cache.length(),
-                "a slab of " + cache.length() + " tokens can go back to " + cache.minLength() + " at most, not to "
-                        + length);
+        if (!(length >= cache.minLength() && length <= cache.length())) { throw illegal("a slab of " + cache.length() + " tokens can go back to " + cache.minLength() + " at most, not to " + length); }
         cache.truncate(length);
     }
 

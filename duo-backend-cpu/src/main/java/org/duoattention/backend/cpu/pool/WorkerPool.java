@@ -1,6 +1,7 @@
 package org.duoattention.backend.cpu.pool;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
@@ -19,6 +20,9 @@ public final class WorkerPool implements AutoCloseable {
 
     private final ReentrantLock callers = new ReentrantLock(true);
     private final Thread[] workers;
+    /** 1 for workers that park, or are about to unless they see a job: the others need no waking, which costs a lock. */
+    private final AtomicIntegerArray asleep;
+
     private volatile @Nullable Job job;
     private volatile boolean closed;
 
@@ -30,6 +34,7 @@ public final class WorkerPool implements AutoCloseable {
      */
     public WorkerPool(int threads, String name) {
         workers = new Thread[threads - 1];
+        asleep = new AtomicIntegerArray(threads);
         for (int i = 0; i < workers.length; i++) {
             int worker = i + 1;
             workers[i] = new Thread(() -> work(worker), name + "-" + worker);
@@ -65,7 +70,9 @@ public final class WorkerPool implements AutoCloseable {
             Job current = new Job(parts, threads(), body, Thread.currentThread());
             job = current;
             for (int i = 0; i < Math.min(workers.length, parts - 1); i++) {
-                LockSupport.unpark(workers[i]);
+                if (asleep.get(i + 1) != 0) {
+                    LockSupport.unpark(workers[i]);
+                }
             }
             current.run(0);
             current.await();
@@ -88,9 +95,17 @@ public final class WorkerPool implements AutoCloseable {
             } else if (System.nanoTime() - idleSince < POLL_NANOS) {
                 Thread.onSpinWait();
             } else {
+                asleep.set(worker, 1);
+                // Again, now that a caller with a new job would see the flag.
+                current = job;
+                boolean idle = (current == null || current == last) && !closed;
                 // Forget the job, whose body may hold on to memory.
                 last = null;
-                LockSupport.park(this);
+                current = null;
+                if (idle) {
+                    LockSupport.park(this);
+                }
+                asleep.set(worker, 0);
                 idleSince = System.nanoTime();
             }
         }
