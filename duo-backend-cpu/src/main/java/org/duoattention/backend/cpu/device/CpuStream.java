@@ -105,10 +105,10 @@ final class CpuStream implements ComputeStream {
             if (!(id >= 0 && id < rows.spec().extent(0))) { throw illegal("token id " + id + " is not in the table " + rows.spec() + ": ids are 0 to " + (rows.spec().extent(0) - 1)); }
         }
         apart(result, rows);
-        workers.rows(ids.length, rows.spec().extent(1), (from, to) -> {
+        workers.rows(ids.length, rows.spec().extent(1), (from, to, workspace) -> {
             for (long t = from; t < to; t++) {
                 int id = ids[(int) t];
-                kernels.widen(rows.weight(), id, id + 1L, result.matrix(), t);
+                kernels.widen(rows.weight(), id, id + 1L, result.matrix(), t, workspace);
             }
         });
     }
@@ -135,7 +135,7 @@ final class CpuStream implements ComputeStream {
         workers.rows(
                 x.spec().extent(0),
                 x.spec().extent(1),
-                (from, to) -> kernels.rmsNorm(x.matrix(), weight.matrix(), epsilon, out.matrix(), from, to));
+                (from, to, workspace) -> kernels.rmsNorm(x.matrix(), weight.matrix(), epsilon, out.matrix(), from, to, workspace));
     }
 
     @Override
@@ -234,7 +234,7 @@ final class CpuStream implements ComputeStream {
         workers.rows(
                 input.spec().extent(0),
                 input.spec().extent(1),
-                (from, to) -> kernels.rope(input.matrix(), headDim, table.cos(), table.sin(), from, to));
+                (from, to, workspace) -> kernels.rope(input.matrix(), headDim, table.cos(), table.sin(), from, to));
     }
 
     @Override
@@ -250,7 +250,7 @@ final class CpuStream implements ComputeStream {
         workers.rows(
                 g.spec().elements(),
                 8,
-                (from, to) -> kernels.swiGlu(g.matrix(), u.matrix(), result.matrix(), from, to));
+                (from, to, workspace) -> kernels.swiGlu(g.matrix(), u.matrix(), result.matrix(), from, to));
     }
 
     @Override
@@ -260,7 +260,7 @@ final class CpuStream implements ComputeStream {
         CpuTensor input = arguments.activation("x", x);
         sameShape(sum, input);
         sameOrApart(sum, input);
-        workers.rows(sum.spec().elements(), 1, (from, to) -> kernels.add(sum.matrix(), input.matrix(), from, to));
+        workers.rows(sum.spec().elements(), 1, (from, to, workspace) -> kernels.add(sum.matrix(), input.matrix(), from, to));
     }
 
     @Override
@@ -276,10 +276,10 @@ final class CpuStream implements ComputeStream {
         apart(result, input);
         long width = sum.spec().extent(1);
         // One row after the other, so that the sum is normalised while it is in cache.
-        workers.rows(sum.spec().extent(0), 2 * width, (from, to) -> {
+        workers.rows(sum.spec().extent(0), 2 * width, (from, to, workspace) -> {
             for (long row = from; row < to; row++) {
                 kernels.add(sum.matrix(), input.matrix(), row * width, (row + 1) * width);
-                kernels.rmsNorm(sum.matrix(), scale.matrix(), epsilon, result.matrix(), row, row + 1);
+                kernels.rmsNorm(sum.matrix(), scale.matrix(), epsilon, result.matrix(), row, row + 1, workspace);
             }
         });
     }
@@ -298,7 +298,7 @@ final class CpuStream implements ComputeStream {
         cache.slots().requireRoom(tokens);
         SlotRuns targets = cache.slots().next(tokens);
         int heads = cache.heads();
-        workers.rows(heads * tokens, shape.headDim(), (from, to) -> {
+        workers.rows(heads * tokens, shape.headDim(), (from, to, workspace) -> {
             for (long at = from; at < to; ) {
                 long head = at / tokens;
                 long end = Math.min(to, (head + 1) * tokens);

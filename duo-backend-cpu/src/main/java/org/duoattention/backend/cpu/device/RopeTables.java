@@ -56,7 +56,7 @@ final class RopeTables implements AutoCloseable {
         Matrix cos = new Matrix(segment, 0, DType.F32, tokens, pairs);
         Matrix sin = new Matrix(segment, bytes, DType.F32, tokens, pairs);
         double factor = rope.attentionFactor();
-        workers.rows(tokens, (long) pairs * TRIGONOMETRY_COST, (from, to) -> {
+        workers.rows(tokens, (long) pairs * TRIGONOMETRY_COST, (from, to, scratch) -> {
             for (long t = from; t < to; t++) {
                 for (int i = 0; i < pairs; i++) {
                     double angle = (position + t) * rope.inverseFrequency(i);

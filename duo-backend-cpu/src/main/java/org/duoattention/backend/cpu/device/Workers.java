@@ -35,7 +35,7 @@ final class Workers implements AutoCloseable {
     /** Consecutive rows of an operation. */
     @FunctionalInterface
     interface Rows {
-        void run(long from, long to);
+        void run(long from, long to, Workspace workspace);
     }
 
     /** Runs all parts and waits for them. */
@@ -48,11 +48,14 @@ final class Workers implements AutoCloseable {
      */
     void rows(long count, long rowCost, Rows body) {
         if (count * rowCost < SMALL || threads() == 1) {
-            body.run(0, count);
+            pool.parallelFor(1, (part, worker) -> body.run(0, count, workspaces[worker]));
             return;
         }
         int parts = (int) Math.min(count, (long) threads() * PARTS_PER_THREAD);
-        pool.parallelFor(parts, (part, worker) -> body.run(count * part / parts, count * (part + 1) / parts));
+        pool.parallelFor(
+                parts,
+                (part, worker) ->
+                        body.run(count * part / parts, count * (part + 1) / parts, workspaces[worker]));
     }
 
     /** Number of parts for {@code rows} rows in blocks of {@code block} that cost {@code cost} in all; at least 1. */

@@ -44,7 +44,7 @@ public interface CpuKernels {
      * Rows {@code fromRow .. toRow-1} of a table as F32: {@code out[outRow + i] = table[fromRow + i]}, same number of
      * columns.
      */
-    void widen(Weight table, long fromRow, long toRow, Matrix out, long outRow);
+    void widen(Weight table, long fromRow, long toRow, Matrix out, long outRow, Workspace workspace);
 
     /** Most rows of {@code x} that {@link #linear} and {@link #pack} get; the caller cuts longer ones. */
     default int linearTokens(int in) {
@@ -94,7 +94,8 @@ public interface CpuKernels {
      *
      * @param weight {@code [1, group]}, any weight type
      */
-    void rmsNorm(Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow);
+    void rmsNorm(
+            Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow, Workspace workspace);
 
     /**
      * Rotates rows {@code fromRow .. toRow-1} in place: elements {@code i} and {@code i + pairs} of every head, {@code i <

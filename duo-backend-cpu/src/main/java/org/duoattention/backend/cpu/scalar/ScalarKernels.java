@@ -87,7 +87,7 @@ public final class ScalarKernels implements CpuKernels {
     }
 
     @Override
-    public void widen(Weight table, long fromRow, long toRow, Matrix out, long outRow) {
+    public void widen(Weight table, long fromRow, long toRow, Matrix out, long outRow, Workspace workspace) {
         for (long r = fromRow; r < toRow; r++) {
             row(table, r, out.segment(), out.at(outRow + r - fromRow, 0));
         }
@@ -145,7 +145,8 @@ public final class ScalarKernels implements CpuKernels {
     }
 
     @Override
-    public void rmsNorm(Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow) {
+    public void rmsNorm(
+            Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow, Workspace workspace) {
         int group = weight.columns();
         for (long r = fromRow; r < toRow; r++) {
             for (int start = 0; start < x.columns(); start += group) {

@@ -17,17 +17,17 @@ final class RmsNorm {
 
     private RmsNorm() {}
 
-    /** Same contract as {@link org.duoattention.backend.cpu.kernel.CpuKernels#rmsNorm}. */
-    static void run(Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow) {
+    /** Same contract as {@link org.duoattention.backend.cpu.kernel.CpuKernels#rmsNorm}; {@code scale} is room for the weight. */
+    static void run(
+            Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow, float[] scale) {
         int group = weight.columns();
-        float[] scale = new float[group];
         Widen.run(weight.dtype(), weight.segment(), weight.at(0, 0), group, scale, 0);
         for (long row = fromRow; row < toRow; row++) {
             for (int column = 0; column < x.columns(); column += group) {
                 long from = x.at(row, column);
                 float mean = sumOfSquares(x.segment(), from, group) / group;
                 float factor = (float) (1 / Math.sqrt(mean + epsilon));
-                multiply(x.segment(), from, factor, scale, out.segment(), out.at(row, column));
+                multiply(x.segment(), from, factor, scale, group, out.segment(), out.at(row, column));
             }
         }
     }
@@ -49,15 +49,15 @@ final class RmsNorm {
         return sum;
     }
 
-    private static void multiply(MemorySegment x, long from, float factor, float[] scale, MemorySegment out, long to) {
+    private static void multiply(MemorySegment x, long from, float factor, float[] scale, int count, MemorySegment out, long to) {
         int i = 0;
-        for (; i <= scale.length - L; i += L) {
+        for (; i <= count - L; i += L) {
             FloatVector.fromMemorySegment(F, x, from + 4L * i, LITTLE_ENDIAN)
                     .mul(factor)
                     .mul(FloatVector.fromArray(F, scale, i))
                     .intoMemorySegment(out, to + 4L * i, LITTLE_ENDIAN);
         }
-        for (; i < scale.length; i++) {
+        for (; i < count; i++) {
             out.set(F32, to + 4L * i, x.get(F32, from + 4L * i) * factor * scale[i]);
         }
     }

@@ -104,14 +104,15 @@ public final class VectorKernels implements CpuKernels {
     }
 
     @Override
-    public void widen(Weight table, long fromRow, long toRow, Matrix out, long outRow) {
-        float[] row = new float[table.columns()];
+    public void widen(Weight table, long fromRow, long toRow, Matrix out, long outRow, Workspace workspace) {
+        int columns = table.columns();
+        float[] row = workspace.floats(columns);
         for (long r = fromRow; r < toRow; r++) {
             switch (table) {
-                case Matrix m -> Widen.run(m.dtype(), m.segment(), m.at(r, 0), row.length, row, 0);
+                case Matrix m -> Widen.run(m.dtype(), m.segment(), m.at(r, 0), columns, row, 0);
                 case QuantizedWeight q -> Dequantize.row(q, r, row);
             }
-            MemorySegment.copy(row, 0, out.segment(), F32, out.at(outRow + r - fromRow, 0), row.length);
+            MemorySegment.copy(row, 0, out.segment(), F32, out.at(outRow + r - fromRow, 0), columns);
         }
     }
 
@@ -171,8 +172,9 @@ public final class VectorKernels implements CpuKernels {
     }
 
     @Override
-    public void rmsNorm(Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow) {
-        RmsNorm.run(x, weight, epsilon, out, fromRow, toRow);
+    public void rmsNorm(
+            Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow, Workspace workspace) {
+        RmsNorm.run(x, weight, epsilon, out, fromRow, toRow, workspace.floats(weight.columns()));
     }
 
     @Override

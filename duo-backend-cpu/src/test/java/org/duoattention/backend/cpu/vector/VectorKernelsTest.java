@@ -115,8 +115,8 @@ class VectorKernelsTest {
         Matrix actual = matrix(DType.F32, 5, 3 * size);
         Matrix expected = copy(actual);
 
-        vector.rmsNorm(x, weight, 1e-5f, actual, 1, 5);
-        scalar.rmsNorm(x, weight, 1e-5f, expected, 1, 5);
+        vector.rmsNorm(x, weight, 1e-5f, actual, 1, 5, workspace);
+        scalar.rmsNorm(x, weight, 1e-5f, expected, 1, 5, workspace);
         assertClose(actual, expected, 4e-6);
 
         vector.swiGlu(x, y, actual, 1, 15L * size - 1);
@@ -130,8 +130,8 @@ class VectorKernelsTest {
         Matrix table = matrix(type, 7, size);
         Matrix wide = matrix(DType.F32, 4, size);
         Matrix reference = copy(wide);
-        vector.widen(table, 2, 5, wide, 1);
-        scalar.widen(table, 2, 5, reference, 1);
+        vector.widen(table, 2, 5, wide, 1, workspace);
+        scalar.widen(table, 2, 5, reference, 1, workspace);
         assertClose(wide, reference, 0);
 
         if (size > 1) {
@@ -155,7 +155,7 @@ class VectorKernelsTest {
             all.segment().set(ValueLayout.JAVA_SHORT, 2L * i, (short) i);
         }
         Matrix out = matrix(DType.F32, 1, 1 << 16);
-        vector.widen(all, 0, 1, out, 0);
+        vector.widen(all, 0, 1, out, 0, workspace);
         for (int i = 0; i < 1 << 16; i++) {
             float expected = type == DType.F16 ? Float.float16ToFloat((short) i) : BFloat16.widen((short) i);
             assertThat(get(out, i)).as("bits %x", i).isEqualTo(Float.valueOf(expected));
