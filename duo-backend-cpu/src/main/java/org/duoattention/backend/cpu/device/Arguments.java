@@ -20,7 +20,9 @@ final class Arguments {
     /** An open tensor of this device that is not quantised. */
     CpuTensor tensor(Tensor tensor) {
         CpuTensor mine = any(tensor);
-        if (mine.isQuantized()) { throw illegal("the tensor " + mine.spec() + " is a quantised weight, which cannot be used here"); }
+        if (mine.isQuantized()) {
+            throw illegal("the tensor " + mine.spec() + " is a quantised weight, which cannot be used here");
+        }
         return mine;
     }
 
@@ -52,7 +54,9 @@ final class Arguments {
     }
 
     private static CpuTensor activation(String name, CpuTensor tensor) {
-        if (!(tensor.spec().dtype() == DType.F32 && tensor.spec().rank() == 2)) { throw illegal(name + " must be F32[tokens, width], not " + tensor.spec()); }
+        if (!(tensor.spec().dtype() == DType.F32 && tensor.spec().rank() == 2)) {
+            throw illegal(name + " must be F32[tokens, width], not " + tensor.spec());
+        }
         return tensor;
     }
 
@@ -66,7 +70,9 @@ final class Arguments {
     CpuTensor weight(String name, Tensor tensor) {
         CpuTensor mine = tensor(tensor);
         DType dtype = mine.spec().dtype();
-        if (!(dtype == DType.F32 || dtype == DType.F16 || dtype == DType.BF16)) { throw illegal(name + " must be F32, F16 or BF16, not " + mine.spec()); }
+        if (!(dtype == DType.F32 || dtype == DType.F16 || dtype == DType.BF16)) {
+            throw illegal(name + " must be F32, F16 or BF16, not " + mine.spec());
+        }
         return mine;
     }
 
@@ -86,30 +92,47 @@ final class Arguments {
     }
 
     static void sameShape(CpuTensor a, CpuTensor b) {
-        if (!a.spec().equals(b.spec())) { throw illegal("shapes differ: " + a.spec() + " and " + b.spec()); }
+        if (!a.spec().equals(b.spec())) {
+            throw illegal("shapes differ: " + a.spec() + " and " + b.spec());
+        }
     }
 
     static void apart(CpuTensor out, CpuTensor in) {
-        if (out.overlaps(in)) { throw illegal("the output " + out.spec() + " overlaps the input " + in.spec()); }
+        if (out.overlaps(in)) {
+            throw illegal("the output " + out.spec() + " overlaps the input " + in.spec());
+        }
     }
 
     /** For operations that work element by element, where the output may be the input. */
     static void sameOrApart(CpuTensor out, CpuTensor in) {
-        if (out.overlaps(in) && !out.matrix().equals(in.matrix())) { throw illegal("the output " + out.spec() + " overlaps the input " + in.spec() + " in part"); }
+        if (out.overlaps(in) && !out.matrix().equals(in.matrix())) {
+            throw illegal("the output " + out.spec() + " overlaps the input " + in.spec() + " in part");
+        }
     }
 
     static void hostBytes(MemorySegment host, long bytes, String what) {
-        if (host.byteSize() != bytes) { throw illegal(what + " takes " + bytes + " bytes, the host segment has " + host.byteSize()); }
+        if (host.byteSize() != bytes) {
+            throw illegal(what + " takes " + bytes + " bytes, the host segment has " + host.byteSize());
+        }
     }
 
     /** Checks one projection of {@code x}. */
     void projection(CpuTensor x, Projection projection) {
         CpuTensor weight = linearWeight("the weight", projection.weight());
         CpuTensor out = activationTarget("the output", projection.out());
-        if (!(weight.spec().rank() == 2 && weight.spec().extent(1) == x.spec().extent(1) && out.spec().extent(0) == x.spec().extent(0) && out.spec().extent(1) == weight.spec().extent(0))) { throw illegal("x " + x.spec() + " times the transpose of " + weight.spec() + " does not give " + out.spec()); }
+        if (!(weight.spec().rank() == 2
+                && weight.spec().extent(1) == x.spec().extent(1)
+                && out.spec().extent(0) == x.spec().extent(0)
+                && out.spec().extent(1) == weight.spec().extent(0))) {
+            throw illegal(
+                    "x " + x.spec() + " times the transpose of " + weight.spec() + " does not give " + out.spec());
+        }
         if (projection.bias().isPresent()) {
             CpuTensor bias = weight("the bias", projection.bias().get());
-            if (!(bias.spec().rank() == 1 && bias.spec().elements() == weight.spec().extent(0))) { throw illegal("the bias " + bias.spec() + " does not fit the weight " + weight.spec()); }
+            if (!(bias.spec().rank() == 1
+                    && bias.spec().elements() == weight.spec().extent(0))) {
+                throw illegal("the bias " + bias.spec() + " does not fit the weight " + weight.spec());
+            }
             apart(out, bias);
         }
         apart(out, x);

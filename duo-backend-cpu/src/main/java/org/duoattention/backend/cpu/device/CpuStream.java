@@ -100,9 +100,17 @@ final class CpuStream implements ComputeStream {
         requireOpen();
         CpuTensor rows = arguments.linearWeight("the table", table);
         CpuTensor result = arguments.activationTarget("the output", out);
-        if (!(rows.spec().rank() == 2 && result.spec().extent(0) == ids.length && result.spec().extent(1) == rows.spec().extent(1))) { throw illegal("the rows of " + ids.length + " ids in the table " + rows.spec() + " do not give " + result.spec()); }
+        if (!(rows.spec().rank() == 2
+                && result.spec().extent(0) == ids.length
+                && result.spec().extent(1) == rows.spec().extent(1))) {
+            throw illegal(
+                    "the rows of " + ids.length + " ids in the table " + rows.spec() + " do not give " + result.spec());
+        }
         for (int id : ids) {
-            if (!(id >= 0 && id < rows.spec().extent(0))) { throw illegal("token id " + id + " is not in the table " + rows.spec() + ": ids are 0 to " + (rows.spec().extent(0) - 1)); }
+            if (!(id >= 0 && id < rows.spec().extent(0))) {
+                throw illegal("token id " + id + " is not in the table " + rows.spec() + ": ids are 0 to "
+                        + (rows.spec().extent(0) - 1));
+            }
         }
         apart(result, rows);
         workers.rows(ids.length, rows.spec().extent(1), (from, to, workspace) -> {
@@ -126,7 +134,9 @@ final class CpuStream implements ComputeStream {
     private static void requireNorm(CpuTensor x, CpuTensor weight, CpuTensor out) {
         sameShape(x, out);
         long group = weight.spec().elements();
-        if (!(weight.spec().rank() == 1 && group > 0 && x.spec().extent(1) % group == 0)) { throw illegal("the weight " + weight.spec() + " does not divide the rows of " + x.spec()); }
+        if (!(weight.spec().rank() == 1 && group > 0 && x.spec().extent(1) % group == 0)) {
+            throw illegal("the weight " + weight.spec() + " does not divide the rows of " + x.spec());
+        }
         sameOrApart(out, x);
         apart(out, weight);
     }
@@ -135,7 +145,8 @@ final class CpuStream implements ComputeStream {
         workers.rows(
                 x.spec().extent(0),
                 x.spec().extent(1),
-                (from, to, workspace) -> kernels.rmsNorm(x.matrix(), weight.matrix(), epsilon, out.matrix(), from, to, workspace));
+                (from, to, workspace) ->
+                        kernels.rmsNorm(x.matrix(), weight.matrix(), epsilon, out.matrix(), from, to, workspace));
     }
 
     @Override
@@ -229,7 +240,10 @@ final class CpuStream implements ComputeStream {
     public void rope(Tensor x, int headDim, Rope rope, long position) {
         requireOpen();
         CpuTensor input = arguments.activationTarget("x", x);
-        if (!(headDim >= 2L * rope.pairs() && input.spec().extent(1) % headDim == 0 && position >= 0)) { throw illegal("heads of " + headDim + " with " + rope.pairs() + " rotated pairs at position " + position + " do not fit the rows of " + input.spec()); }
+        if (!(headDim >= 2L * rope.pairs() && input.spec().extent(1) % headDim == 0 && position >= 0)) {
+            throw illegal("heads of " + headDim + " with " + rope.pairs() + " rotated pairs at position " + position
+                    + " do not fit the rows of " + input.spec());
+        }
         RopeTables.Table table = ropeTables.get(rope, position, input.spec().extent(0));
         workers.rows(
                 input.spec().extent(0),
@@ -260,7 +274,8 @@ final class CpuStream implements ComputeStream {
         CpuTensor input = arguments.activation("x", x);
         sameShape(sum, input);
         sameOrApart(sum, input);
-        workers.rows(sum.spec().elements(), 1, (from, to, workspace) -> kernels.add(sum.matrix(), input.matrix(), from, to));
+        workers.rows(
+                sum.spec().elements(), 1, (from, to, workspace) -> kernels.add(sum.matrix(), input.matrix(), from, to));
     }
 
     @Override
@@ -292,9 +307,15 @@ final class CpuStream implements ComputeStream {
         CpuTensor values = arguments.activation("v", v);
         sameShape(keys, values);
         ModelShape shape = cache.spec().shape();
-        if (keys.spec().extent(1) != shape.kvWidth()) { throw illegal("keys " + keys.spec() + " do not have " + shape.kvHeads() + " x " + shape.headDim() + " columns"); }
+        if (keys.spec().extent(1) != shape.kvWidth()) {
+            throw illegal(
+                    "keys " + keys.spec() + " do not have " + shape.kvHeads() + " x " + shape.headDim() + " columns");
+        }
         long tokens = keys.spec().extent(0);
-        if (tokens > cache.spec().maxChunk()) { throw illegal(tokens + " tokens exceed the largest chunk of " + cache.spec().maxChunk() + " in " + keys.spec()); }
+        if (tokens > cache.spec().maxChunk()) {
+            throw illegal(tokens + " tokens exceed the largest chunk of "
+                    + cache.spec().maxChunk() + " in " + keys.spec());
+        }
         cache.slots().requireRoom(tokens);
         SlotRuns targets = cache.slots().next(tokens);
         int heads = cache.heads();
@@ -359,8 +380,14 @@ final class CpuStream implements ComputeStream {
 
     private static void requireQueries(CpuSlab slab, CpuTensor q) {
         ModelShape shape = slab.spec().shape();
-        if (q.spec().extent(1) != shape.queryWidth()) { throw illegal("queries " + q.spec() + " do not have " + shape.attentionHeads() + " x " + shape.headDim() + " columns"); }
-        if (q.spec().extent(0) != slab.lastAppend()) { throw illegal("queries " + q.spec() + " do not match the slab's last append of " + slab.lastAppend() + " tokens: append, attend, then evict"); }
+        if (q.spec().extent(1) != shape.queryWidth()) {
+            throw illegal("queries " + q.spec() + " do not have " + shape.attentionHeads() + " x " + shape.headDim()
+                    + " columns");
+        }
+        if (q.spec().extent(0) != slab.lastAppend()) {
+            throw illegal("queries " + q.spec() + " do not match the slab's last append of " + slab.lastAppend()
+                    + " tokens: append, attend, then evict");
+        }
     }
 
     /** Where a retention asks for scores, takes in those of the last queries of the chunk. */
@@ -405,7 +432,10 @@ final class CpuStream implements ComputeStream {
     public void truncate(Slab slab, long length) {
         requireOpen();
         CpuSlab cache = arguments.slab(slab);
-        if (!(length >= cache.minLength() && length <= cache.length())) { throw illegal("a slab of " + cache.length() + " tokens can go back to " + cache.minLength() + " at most, not to " + length); }
+        if (!(length >= cache.minLength() && length <= cache.length())) {
+            throw illegal("a slab of " + cache.length() + " tokens can go back to " + cache.minLength()
+                    + " at most, not to " + length);
+        }
         cache.truncate(length);
     }
 

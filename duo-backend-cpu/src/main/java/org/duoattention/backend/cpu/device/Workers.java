@@ -54,8 +54,7 @@ final class Workers implements AutoCloseable {
         int parts = (int) Math.min(count, (long) threads() * PARTS_PER_THREAD);
         pool.parallelFor(
                 parts,
-                (part, worker) ->
-                        body.run(count * part / parts, count * (part + 1) / parts, workspaces[worker]));
+                (part, worker) -> body.run(count * part / parts, count * (part + 1) / parts, workspaces[worker]));
     }
 
     /** Number of parts for {@code rows} rows in blocks of {@code block} that cost {@code cost} in all; at least 1. */

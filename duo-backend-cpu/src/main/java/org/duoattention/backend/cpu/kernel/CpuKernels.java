@@ -94,8 +94,7 @@ public interface CpuKernels {
      *
      * @param weight {@code [1, group]}, any weight type
      */
-    void rmsNorm(
-            Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow, Workspace workspace);
+    void rmsNorm(Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow, Workspace workspace);
 
     /**
      * Rotates rows {@code fromRow .. toRow-1} in place: elements {@code i} and {@code i + pairs} of every head, {@code i <

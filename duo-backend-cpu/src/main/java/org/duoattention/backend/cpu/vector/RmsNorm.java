@@ -18,8 +18,7 @@ final class RmsNorm {
     private RmsNorm() {}
 
     /** Same contract as {@link org.duoattention.backend.cpu.kernel.CpuKernels#rmsNorm}; {@code scale} is room for the weight. */
-    static void run(
-            Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow, float[] scale) {
+    static void run(Matrix x, Matrix weight, float epsilon, Matrix out, long fromRow, long toRow, float[] scale) {
         int group = weight.columns();
         Widen.run(weight.dtype(), weight.segment(), weight.at(0, 0), group, scale, 0);
         for (long row = fromRow; row < toRow; row++) {
@@ -49,7 +48,8 @@ final class RmsNorm {
         return sum;
     }
 
-    private static void multiply(MemorySegment x, long from, float factor, float[] scale, int count, MemorySegment out, long to) {
+    private static void multiply(
+            MemorySegment x, long from, float factor, float[] scale, int count, MemorySegment out, long to) {
         int i = 0;
         for (; i <= count - L; i += L) {
             FloatVector.fromMemorySegment(F, x, from + 4L * i, LITTLE_ENDIAN)
