@@ -84,9 +84,7 @@ final class Attention {
             Workspace workspace) {
         long all = (toRow - fromRow) * task.group();
         // A last panel that reaches past the row would reach past the memory in the last slot.
-        if (all > DIRECT_ROWS
-                || task.head().headDim() % PANEL != 0
-                || task.head().isQuantized()) {
+        if (all > DIRECT_ROWS || task.head().headDim() % PANEL != 0 || task.head().isQuantized()) {
             BlockedAttention.attend(task, fromRow, toRow, fromSlot, toSlot, partial, workspace);
             return;
         }
