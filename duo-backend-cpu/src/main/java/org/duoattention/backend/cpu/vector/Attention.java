@@ -25,7 +25,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Attention {
     /** Slots per block: long streams of ascending addresses suit the processor's prefetching. */
-    private static final int BLOCK = 256;
+    static final int BLOCK = 256;
 
     /** Most rows (of all heads of the group) for which keys and values are not widened first. */
     private static final int DIRECT_ROWS = 8;
@@ -42,19 +42,27 @@ final class Attention {
     private final long fromRow;
     private final int rows;
 
-    private final int bytes;
-
+    private final Scratch at;
     private final float[] scratch;
-    /** {@code [rows * group][dim]}: the queries, scaled. */
-    private final int queries;
-    /** {@code [rows * group][block]}: products, then probabilities. */
-    private final int products;
-    /** {@code [rows * group][dim]}: sums of values. */
-    private final int sums;
+    private final DirectProducts direct;
     /** {@code [rows * group][L]}: sums of probabilities, lane by lane. */
     private final int norms;
-    /** {@code [rows * group]}: largest product so far. */
-    private final int tops;
+    /** {@code [rows * group]}: minus the references. */
+    private final int starts;
+    /** {@code [rows * group]}: 1 for rows that have a reference because they have seen something. */
+    private final int seen;
+
+    /**
+     * Where things lie in scratch.
+     *
+     * @param memory the array
+     * @param rows number of rows, heads of the group counted
+     * @param queries {@code [rows][queryStride]}: the queries, scaled
+     * @param queryStride at least the dimension and the number of its groups
+     * @param products {@code [rows][BLOCK]}: products, then probabilities
+     * @param sums {@code [rows][dim]}: sums of values
+     */
+    record Scratch(float[] memory, int rows, int queries, int queryStride, int products, int sums) {}
 
     private Attention(AttentionTask task, long fromRow, long toRow, Workspace workspace) {
         this.task = task;
@@ -63,14 +71,18 @@ final class Attention {
         dim = head.headDim();
         group = task.group();
         rows = Math.toIntExact(toRow - fromRow);
-        bytes = head.dtype().bytes();
         int all = Math.multiplyExact(rows, group);
-        queries = 0;
-        products = queries + all * dim;
-        sums = products + all * BLOCK;
+        int products = Workspace.ALIGNED_FLOAT;
+        int sums = products + all * BLOCK;
         norms = sums + all * dim;
-        tops = norms + all * L;
-        scratch = workspace.floats(tops + all);
+        int queries = norms + all * L;
+        int stride = 2 * dim;
+        starts = queries + all * stride;
+        seen = starts + all;
+        int free = (seen + all + 15 & -16) + Workspace.ALIGNED_FLOAT;
+        scratch = workspace.floats(free + CodedProducts.extra(all));
+        at = new Scratch(scratch, all, queries, stride, products, sums);
+        direct = head.isQuantized() ? new CodedProducts(head, at, free) : new DenseProducts(head, at);
     }
 
     /** Same contract as {@link org.duoattention.backend.cpu.kernel.CpuKernels#attend}. */
@@ -82,9 +94,7 @@ final class Attention {
             long toSlot,
             @Nullable MemorySegment partial,
             Workspace workspace) {
-        long all = (toRow - fromRow) * task.group();
-        // A last panel that reaches past the row would reach past the memory in the last slot.
-        if (all > DIRECT_ROWS || task.head().headDim() % PANEL != 0 || task.head().isQuantized()) {
+        if ((toRow - fromRow) * task.group() > DIRECT_ROWS || !suits(task.head())) {
             BlockedAttention.attend(task, fromRow, toRow, fromSlot, toSlot, partial, workspace);
             return;
         }
@@ -94,16 +104,22 @@ final class Attention {
         attention.end(partial);
     }
 
+    private static boolean suits(KvHead head) {
+        // A last panel that reaches past the row would reach past the memory in the last slot.
+        return head.isQuantized() ? CodedProducts.suits(head) : head.headDim() % PANEL == 0;
+    }
+
     private void begin() {
-        for (int r = 0; r < rows; r++) {
-            long at = task.q().at(fromRow + r, task.column());
-            MemorySegment.copy(task.q().segment(), F32, at, scratch, queries + r * group * dim, group * dim);
+        float scale = task.scale() * Exp2.LOG2E;
+        for (int i = 0; i < at.rows(); i++) {
+            long from = task.q().at(fromRow + i / group, task.column() + (long) (i % group) * dim);
+            int q = at.queries() + i * at.queryStride();
+            MemorySegment.copy(task.q().segment(), F32, from, scratch, q, dim);
+            Softmax.scale(scratch, q, dim, scale);
         }
-        for (int i = queries; i < products; i++) {
-            scratch[i] *= task.scale() * Exp2.LOG2E;
-        }
-        Arrays.fill(scratch, sums, tops, 0f);
-        Arrays.fill(scratch, tops, tops + rows * group, Float.NEGATIVE_INFINITY);
+        Arrays.fill(scratch, at.sums(), at.queries(), 0f);
+        Arrays.fill(scratch, starts, seen + at.rows(), 0f);
+        direct.begin();
     }
 
     private void slots(long from, long to) {
@@ -112,8 +128,8 @@ final class Attention {
         long ordinal = from;
         while (ordinal < end) {
             long slot = runs.slot(ordinal);
-            // Blocks begin at panels; the slots before this one in its panel belong to others.
-            int skip = (int) (slot % PANEL);
+            // The slots before this one in its unit belong to others.
+            int skip = (int) (slot % direct.unit());
             int count = (int) Math.min(BLOCK - skip, Math.min(end, runs.runEnd(ordinal)) - ordinal);
             visit(ordinal, slot - skip, skip, count);
             ordinal += count;
@@ -131,61 +147,50 @@ final class Attention {
             return;
         }
         int lanes = (skip + count + PANEL - 1) / PANEL * PANEL;
-        int begin = first * group;
-        int some = (last - first) * group;
-        Arrays.fill(scratch, products + begin * BLOCK, products + (begin + some) * BLOCK, 0f);
-        for (int p = 0; p < lanes / PANEL; p++) {
-            int q = queries + begin * dim;
-            int s = products + begin * BLOCK + p * PANEL;
-            long x = PanelLayout.panel(head, base + p * PANEL);
-            direct(some, q, dim, x, PANEL * bytes, s, BLOCK, dim);
+        for (int i = first * group; i < last * group; i++) {
+            int s = at.products() + i * BLOCK;
+            Arrays.fill(scratch, s, s + lanes, scratch[starts + i]);
         }
-        for (int r = first; r < last; r++) {
-            softmax(fromRow + r, r * group, ordinal, skip, count, lanes);
+        direct.keys(first * group, (last - first) * group, base, lanes);
+        for (int i = first * group; i < last * group; i++) {
+            softmax(i, ordinal, skip, count, lanes);
         }
-        for (int p = 0; p < dim / PANEL; p++) {
-            int s = products + begin * BLOCK + skip;
-            int o = sums + begin * dim + p * PANEL;
-            long x = PanelLayout.value(head, base + skip) + (long) p * PANEL * bytes;
-            direct(some, s, BLOCK, x, dim * bytes, o, dim, count);
-        }
+        direct.values(first * group, (last - first) * group, base, skip, count);
     }
 
-    private void direct(int rows, int a, int lda, long x, int ldx, int c, int ldc, int depth) {
-        MemorySegment memory = head.segment();
-        switch (head.dtype()) {
-            case F32 -> DirectF32.rows(rows, scratch, a, lda, memory, x, ldx, scratch, c, ldc, depth);
-            case F16 -> DirectF16.rows(rows, scratch, a, lda, memory, x, ldx, scratch, c, ldc, depth);
-            default -> DirectBf16.rows(rows, scratch, a, lda, memory, x, ldx, scratch, c, ldc, depth);
-        }
-    }
-
-    /** Products of one query row become probabilities, relative to the largest product so far. */
-    private void softmax(long row, int index, long ordinal, int skip, int count, int lanes) {
+    /** Products of one row become probabilities, relative to its reference, which moves if need be. */
+    private void softmax(int index, long ordinal, int skip, int count, int lanes) {
+        long row = fromRow + index / group;
         // In lanes: visible are those below `sinks` and those from `from` to `to`.
         int to = skip + Math.clamp(task.visibleEnd(row) - ordinal, 0, count);
         int from = skip + Math.clamp(task.windowFrom(row) - ordinal, 0, count);
         int sinks = Math.min(to, skip + Math.clamp(task.always() - ordinal, 0, count));
-        for (int g = 0; g < group; g++) {
-            int s = products + (index + g) * BLOCK;
-            hide(s, 0, skip);
-            hide(s, sinks, Math.min(from, to));
-            hide(s, to, lanes);
-            int t = tops + index + g;
-            float before = scratch[t];
-            float top = Softmax.max(scratch, s, lanes, Math.max(before, Exp2.HIDDEN));
-            if (top == Exp2.HIDDEN) {
-                Arrays.fill(scratch, s, s + lanes, 0f);
-                continue;
+        int s = at.products() + index * BLOCK;
+        hide(s, 0, skip);
+        hide(s, sinks, Math.min(from, to));
+        hide(s, to, lanes);
+        boolean fresh = scratch[seen + index] == 0;
+        if (fresh || Softmax.exceeds(scratch, s, lanes)) {
+            float top = Softmax.max(scratch, s, lanes, Exp2.HIDDEN);
+            if (top != Exp2.HIDDEN) {
+                move(index, s, lanes, top, fresh);
             }
-            if (top != before) {
-                scratch[t] = top;
-                float factor = (float) Math.exp((before - top) * LN2);
-                Softmax.scale(scratch, norms + (index + g) * L, L, factor);
-                Softmax.scale(scratch, sums + (index + g) * dim, dim, factor);
-            }
-            Softmax.add(scratch, s, lanes, -top);
-            Exp2.rows(scratch, s, 1, BLOCK, lanes, norms + (index + g) * L);
+        }
+        Exp2.rows(scratch, s, 1, BLOCK, lanes, norms + index * L);
+    }
+
+    private void move(int index, int s, int lanes, float top, boolean fresh) {
+        float before = scratch[starts + index];
+        float after = before - top;
+        // What the reference moves by, as far as floats go.
+        float step = before - after;
+        scratch[starts + index] = after;
+        scratch[seen + index] = 1;
+        Softmax.add(scratch, s, lanes, -step);
+        if (!fresh) {
+            float factor = (float) Math.exp(-step * LN2);
+            Softmax.scale(scratch, norms + index * L, L, factor);
+            Softmax.scale(scratch, at.sums() + index * dim, dim, factor);
         }
     }
 
@@ -196,22 +201,22 @@ final class Attention {
     }
 
     private void end(@Nullable MemorySegment partial) {
-        for (int i = 0; i < rows * group; i++) {
+        for (int i = 0; i < at.rows(); i++) {
             float norm = 0;
             for (int lane = 0; lane < L; lane++) {
                 norm += scratch[norms + i * L + lane];
             }
-            int from = sums + i * dim;
+            int from = at.sums() + i * dim;
             if (partial == null) {
                 MemorySegment out = task.out().segment();
-                long at = task.out().at(fromRow + i / group, task.column() + (long) (i % group) * dim);
+                long to = task.out().at(fromRow + i / group, task.column() + (long) (i % group) * dim);
                 Softmax.scale(scratch, from, dim, 1 / norm);
-                MemorySegment.copy(scratch, from, out, F32, at, dim);
+                MemorySegment.copy(scratch, from, out, F32, to, dim);
             } else {
-                long at = 4L * i * (dim + 2);
-                partial.set(F32, at, scratch[tops + i]);
-                partial.set(F32, at + 4, norm);
-                MemorySegment.copy(scratch, from, partial, F32, at + 8, dim);
+                long to = 4L * i * (dim + 2);
+                partial.set(F32, to, scratch[seen + i] == 0 ? Float.NEGATIVE_INFINITY : -scratch[starts + i]);
+                partial.set(F32, to + 4, norm);
+                MemorySegment.copy(scratch, from, partial, F32, to + 8, dim);
             }
         }
     }

@@ -6,6 +6,7 @@ import static jdk.incubator.vector.VectorOperators.LSHR;
 import static jdk.incubator.vector.VectorOperators.MAX;
 import static jdk.incubator.vector.VectorOperators.XOR;
 import static org.duoattention.backend.cpu.vector.Simd.F;
+import static org.duoattention.backend.cpu.vector.Simd.I;
 import static org.duoattention.backend.cpu.vector.Simd.L;
 
 import jdk.incubator.vector.FloatVector;
@@ -36,6 +37,15 @@ final class Softmax {
         // Negative floats compare like their bits once all bits but the sign are flipped; the same step goes back.
         int key = bits.lanewise(XOR, bits.lanewise(ASHR, 31).lanewise(LSHR, 1)).reduceLanes(MAX);
         return Float.intBitsToFloat(key ^ key >> 31 >>> 1);
+    }
+
+    /** Whether one of {@code count} floats, a multiple of {@link Simd#L}, is above {@link Tile#HEADROOM}. */
+    static boolean exceeds(float[] s, int at, int count) {
+        IntVector most = IntVector.zero(I);
+        for (int i = at; i < at + count; i += L) {
+            most = most.max(FloatVector.fromArray(F, s, i).reinterpretAsInts());
+        }
+        return most.compare(GT, Tile.HEADROOM_BITS).anyTrue();
     }
 
     /** {@code s[i] += term} for {@code count} elements, a multiple of {@link Simd#L}. */
