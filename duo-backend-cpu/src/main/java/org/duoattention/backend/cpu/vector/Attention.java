@@ -41,6 +41,8 @@ final class Attention {
     private final int group;
     private final long fromRow;
     private final int rows;
+    /** Rows of all heads. */
+    private final int all;
 
     private final Scratch at;
     private final float[] scratch;
@@ -56,13 +58,19 @@ final class Attention {
      * Where things lie in scratch.
      *
      * @param memory the array
-     * @param rows number of rows, heads of the group counted
-     * @param queries {@code [rows][queryStride]}: the queries, scaled
-     * @param queryStride at least the dimension and the number of its groups
+     * @param rows number of rows, heads of the group counted, rounded up to tiles
+     * @param tile rows that are multiplied together: 1, 2 or 4
+     * @param queries {@code [rows / tile][dim][tile]}: the queries, scaled
      * @param products {@code [rows][BLOCK]}: products, then probabilities
      * @param sums {@code [rows][dim]}: sums of values
+     * @param starts {@code [rows]}: minus the references
      */
-    record Scratch(float[] memory, int rows, int queries, int queryStride, int products, int sums) {}
+    record Scratch(float[] memory, int rows, int tile, int queries, int products, int sums, int starts) {
+        /** Index of an element of a query. */
+        int query(int row, int d, int dim) {
+            return queries + row / tile * tile * dim + d * tile + row % tile;
+        }
+    }
 
     private Attention(AttentionTask task, long fromRow, long toRow, Workspace workspace) {
         this.task = task;
@@ -71,17 +79,18 @@ final class Attention {
         dim = head.headDim();
         group = task.group();
         rows = Math.toIntExact(toRow - fromRow);
-        int all = Math.multiplyExact(rows, group);
+        all = Math.multiplyExact(rows, group);
+        int tile = Math.clamp(all, 1, 4) == 3 ? 4 : Math.clamp(all, 1, 4);
+        int padded = (all + tile - 1) / tile * tile;
         int products = Workspace.ALIGNED_FLOAT;
-        int sums = products + all * BLOCK;
-        norms = sums + all * dim;
-        int queries = norms + all * L;
-        int stride = 2 * dim;
-        starts = queries + all * stride;
-        seen = starts + all;
-        int free = (seen + all + 15 & -16) + Workspace.ALIGNED_FLOAT;
-        scratch = workspace.floats(free + CodedProducts.extra(all));
-        at = new Scratch(scratch, all, queries, stride, products, sums);
+        int sums = products + padded * BLOCK;
+        norms = sums + padded * dim;
+        int queries = norms + padded * L;
+        starts = queries + padded * dim;
+        seen = starts + padded;
+        int free = (seen + padded + 15 & -16) + Workspace.ALIGNED_FLOAT;
+        scratch = workspace.floats(free + CodedProducts.extra(padded, dim));
+        at = new Scratch(scratch, padded, tile, queries, products, sums, starts);
         direct = head.isQuantized() ? new CodedProducts(head, at, free) : new DenseProducts(head, at);
     }
 
@@ -110,15 +119,14 @@ final class Attention {
     }
 
     private void begin() {
+        Arrays.fill(scratch, at.sums(), seen + at.rows(), 0f);
         float scale = task.scale() * Exp2.LOG2E;
-        for (int i = 0; i < at.rows(); i++) {
+        for (int i = 0; i < all; i++) {
             long from = task.q().at(fromRow + i / group, task.column() + (long) (i % group) * dim);
-            int q = at.queries() + i * at.queryStride();
-            MemorySegment.copy(task.q().segment(), F32, from, scratch, q, dim);
-            Softmax.scale(scratch, q, dim, scale);
+            for (int d = 0; d < dim; d++) {
+                scratch[at.query(i, d, dim)] = task.q().segment().get(F32, from + 4L * d) * scale;
+            }
         }
-        Arrays.fill(scratch, at.sums(), at.queries(), 0f);
-        Arrays.fill(scratch, starts, seen + at.rows(), 0f);
         direct.begin();
     }
 
@@ -140,22 +148,18 @@ final class Attention {
     private void visit(long ordinal, long base, int skip, int count) {
         long end = ordinal + count;
         // Rows from `first` on see the block's first slot; rows from `last` on have left it behind, unless it has
-        // sinks.
-        int first = Math.clamp(ordinal + 1 - task.causalEnd() - fromRow, 0, rows);
-        int last = task.always() > ordinal ? rows : Math.clamp(end - task.windowStart() - fromRow, 0, rows);
+        // sinks. Some other row may see nothing of it, which hiding takes care of.
+        long first = Math.max(0, ordinal + 1 - task.causalEnd() - fromRow);
+        long last = task.always() > ordinal ? rows : Math.min(rows, end - task.windowStart() - fromRow);
         if (first >= last) {
             return;
         }
         int lanes = (skip + count + PANEL - 1) / PANEL * PANEL;
-        for (int i = first * group; i < last * group; i++) {
-            int s = at.products() + i * BLOCK;
-            Arrays.fill(scratch, s, s + lanes, scratch[starts + i]);
-        }
-        direct.keys(first * group, (last - first) * group, base, lanes);
-        for (int i = first * group; i < last * group; i++) {
+        direct.keys(base, lanes);
+        for (int i = 0; i < all; i++) {
             softmax(i, ordinal, skip, count, lanes);
         }
-        direct.values(first * group, (last - first) * group, base, skip, count);
+        direct.values(base, skip, count);
     }
 
     /** Products of one row become probabilities, relative to its reference, which moves if need be. */
@@ -201,7 +205,7 @@ final class Attention {
     }
 
     private void end(@Nullable MemorySegment partial) {
-        for (int i = 0; i < at.rows(); i++) {
+        for (int i = 0; i < all; i++) {
             float norm = 0;
             for (int lane = 0; lane < L; lane++) {
                 norm += scratch[norms + i * L + lane];

@@ -1,9 +1,11 @@
 package org.duoattention.backend.cpu.vector;
 
+import static org.duoattention.backend.cpu.vector.Attention.BLOCK;
 import static org.duoattention.backend.cpu.vector.CodeLayout.SLOTS;
 import static org.duoattention.backend.cpu.vector.Simd.PANEL;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import org.duoattention.backend.cpu.kernel.KvHead;
 
 /**
@@ -13,7 +15,7 @@ import org.duoattention.backend.cpu.kernel.KvHead;
  */
 final class CodedProducts implements DirectProducts {
     /** Elements from one row's weights to the next: those of a block, then the sum with the offsets. */
-    private static final int WEIGHTS = SLOTS + 16;
+    static final int WEIGHTS = SLOTS + 16;
 
     private final KvHead head;
     private final MemorySegment codes;
@@ -24,10 +26,12 @@ final class CodedProducts implements DirectProducts {
     private final float[] m;
     /** Scales, then offsets, of a group in a block. */
     private final int scales;
+    /** {@code [group][rows]}: sums of queries. */
+    private final int querySums;
     /** {@code [rows][WEIGHTS]}. */
     private final int weights;
 
-    /** Uses {@code extra(rows)} floats of scratch from {@code free} on. */
+    /** Uses {@code extra} floats of scratch from {@code free} on. */
     CodedProducts(KvHead head, Attention.Scratch at, int free) {
         this.head = head;
         this.at = at;
@@ -37,7 +41,8 @@ final class CodedProducts implements DirectProducts {
         dim = head.headDim();
         m = at.memory();
         scales = free;
-        weights = free + 2 * SLOTS;
+        weights = scales + 2 * SLOTS;
+        querySums = weights + at.rows() * WEIGHTS;
     }
 
     /** Whether panels and groups fit each other. */
@@ -45,8 +50,8 @@ final class CodedProducts implements DirectProducts {
         return head.headDim() % PANEL == 0 && head.grouped().group() % PANEL == 0;
     }
 
-    static int extra(int rows) {
-        return 2 * SLOTS + rows * WEIGHTS;
+    static int extra(int rows, int headDim) {
+        return 2 * SLOTS + rows * (WEIGHTS + headDim);
     }
 
     @Override
@@ -57,41 +62,43 @@ final class CodedProducts implements DirectProducts {
     @Override
     public void begin() {
         for (int r = 0; r < at.rows(); r++) {
-            int q = at.queries() + r * at.queryStride();
             for (int g = 0; g < dim / group; g++) {
                 float sum = 0;
                 for (int d = g * group; d < (g + 1) * group; d++) {
-                    sum += m[q + d];
+                    int q = at.query(r, d, dim);
+                    sum += m[q];
                     if (bits == 4 && (d & 1) == 1) {
-                        m[q + d] *= DirectInt4.ODD;
+                        m[q] *= DirectInt4.ODD;
                     }
                 }
-                m[q + dim + g] = sum;
+                m[querySums + g * at.rows() + r] = sum;
             }
         }
     }
 
     @Override
-    public void keys(int first, int rows, long base, int lanes) {
-        int q = at.queries() + first * at.queryStride();
+    public void keys(long base, int lanes) {
+        int tile = at.tile();
+        for (int r = 0; r < at.rows(); r++) {
+            int s = at.products() + r * BLOCK;
+            Arrays.fill(m, s, s + lanes, m[at.starts() + r]);
+        }
         for (int b = 0; b < lanes; b += SLOTS) {
             long block = CodeLayout.keyBlock(head, base + b);
             for (int g = 0; g < dim / group; g++) {
                 Scales.block(head, block + CodeLayout.keyScales(head, g), m, scales);
                 for (int p = b; p < Math.min(lanes, b + SLOTS); p += PANEL) {
-                    long x = block
-                            + CodeLayout.keyPanel(head, p - b)
-                            + (long) g * group * PANEL * bits / 8;
-                    int s = at.products() + first * Attention.BLOCK + p;
-                    int from = q + g * group;
+                    long x = block + CodeLayout.keyPanel(head, p - b) + (long) g * group * PANEL * bits / 8;
                     int scale = scales + p - b;
-                    int sum = q + dim + g;
-                    if (bits == 8) {
-                        DirectInt8.keys(
-                                rows, m, from, at.queryStride(), codes, x, group, scale, sum, s, Attention.BLOCK);
-                    } else {
-                        DirectInt4.keys(
-                                rows, m, from, at.queryStride(), codes, x, group, scale, sum, s, Attention.BLOCK);
+                    for (int r = 0; r < at.rows(); r += tile) {
+                        int q = at.queries() + r * dim + g * group * tile;
+                        int sum = querySums + g * at.rows() + r;
+                        int s = at.products() + r * BLOCK + p;
+                        if (bits == 8) {
+                            DirectInt8.keys(tile, m, q, codes, x, group, scale, sum, s);
+                        } else {
+                            DirectInt4.keys(tile, m, q, codes, x, group, scale, sum, s);
+                        }
                     }
                 }
             }
@@ -99,25 +106,28 @@ final class CodedProducts implements DirectProducts {
     }
 
     @Override
-    public void values(int first, int rows, long base, int skip, int count) {
+    public void values(long base, int skip, int count) {
+        int tile = at.tile();
         int lanes = (skip + count + PANEL - 1) / PANEL * PANEL;
         for (int b = skip / SLOTS * SLOTS; b < lanes; b += SLOTS) {
             long block = CodeLayout.valueBlock(head, base + b);
             int some = Math.min(SLOTS, lanes - b);
             for (int g = 0; g < dim / group; g++) {
                 Scales.block(head, block + CodeLayout.valueScales(head, g), m, scales);
-                for (int r = 0; r < rows; r++) {
-                    int p = at.products() + (first + r) * Attention.BLOCK + b;
+                for (int r = 0; r < at.rows(); r++) {
                     int w = weights + r * WEIGHTS;
-                    m[w + SLOTS] = Scales.weigh(m, p, some, scales, w);
+                    m[w + SLOTS] = Scales.weigh(m, at.products() + r * BLOCK + b, some, scales, w);
                 }
                 for (int d = g * group; d < (g + 1) * group; d += PANEL) {
                     long x = block + (long) d * SLOTS * bits / 8;
-                    int o = at.sums() + first * dim + d;
-                    if (bits == 8) {
-                        DirectInt8.values(rows, m, weights, WEIGHTS, codes, x, some, weights + SLOTS, o, dim);
-                    } else {
-                        DirectInt4.values(rows, m, weights, WEIGHTS, codes, x, some, weights + SLOTS, o, dim);
+                    for (int r = 0; r < at.rows(); r += tile) {
+                        int w = weights + r * WEIGHTS;
+                        int o = at.sums() + r * dim + d;
+                        if (bits == 8) {
+                            DirectInt8.values(tile, m, w, codes, x, some, o, dim);
+                        } else {
+                            DirectInt4.values(tile, m, w, codes, x, some, o, dim);
+                        }
                     }
                 }
             }

@@ -1,5 +1,6 @@
 package org.duoattention.backend.cpu.vector;
 
+import static org.duoattention.backend.cpu.vector.Attention.BLOCK;
 import static org.duoattention.backend.cpu.vector.Simd.PANEL;
 
 import java.lang.foreign.MemorySegment;
@@ -25,32 +26,41 @@ final class DenseProducts implements DirectProducts {
     }
 
     @Override
-    public void keys(int first, int rows, long base, int lanes) {
+    public void keys(long base, int lanes) {
+        int tile = at.tile();
+        MemorySegment x = head.segment();
+        float[] m = at.memory();
         for (int p = 0; p < lanes; p += PANEL) {
-            long x = PanelLayout.panel(head, base + p);
-            int s = at.products() + first * Attention.BLOCK + p;
-            product(
-                    rows, at.queries() + first * at.queryStride(), at.queryStride(), x, PANEL * bytes, s,
-                    Attention.BLOCK, dim);
+            long xo = PanelLayout.panel(head, base + p);
+            for (int r = 0; r < at.rows(); r += tile) {
+                int q = at.queries() + r * dim;
+                int s = at.products() + r * BLOCK + p;
+                switch (head.dtype()) {
+                    case F32 -> DirectF32.keys(tile, m, q, x, xo, dim, at.starts() + r, s);
+                    case F16 -> DirectF16.keys(tile, m, q, x, xo, dim, at.starts() + r, s);
+                    default -> DirectBf16.keys(tile, m, q, x, xo, dim, at.starts() + r, s);
+                }
+            }
         }
     }
 
     @Override
-    public void values(int first, int rows, long base, int skip, int count) {
-        for (int d = 0; d < dim; d += PANEL) {
-            long x = PanelLayout.value(head, base + skip) + (long) d * bytes;
-            int s = at.products() + first * Attention.BLOCK + skip;
-            product(rows, s, Attention.BLOCK, x, dim * bytes, at.sums() + first * dim + d, dim, count);
-        }
-    }
-
-    private void product(int rows, int a, int lda, long x, int ldx, int c, int ldc, int depth) {
-        MemorySegment memory = head.segment();
+    public void values(long base, int skip, int count) {
+        int tile = at.tile();
+        int ldx = dim * bytes;
+        MemorySegment x = head.segment();
         float[] m = at.memory();
-        switch (head.dtype()) {
-            case F32 -> DirectF32.rows(rows, m, a, lda, memory, x, ldx, m, c, ldc, depth);
-            case F16 -> DirectF16.rows(rows, m, a, lda, memory, x, ldx, m, c, ldc, depth);
-            default -> DirectBf16.rows(rows, m, a, lda, memory, x, ldx, m, c, ldc, depth);
+        for (int d = 0; d < dim; d += PANEL) {
+            long xo = PanelLayout.value(head, base + skip) + (long) d * bytes;
+            for (int r = 0; r < at.rows(); r += tile) {
+                int p = at.products() + r * BLOCK + skip;
+                int o = at.sums() + r * dim + d;
+                switch (head.dtype()) {
+                    case F32 -> DirectF32.values(tile, m, p, x, xo, ldx, count, o, dim);
+                    case F16 -> DirectF16.values(tile, m, p, x, xo, ldx, count, o, dim);
+                    default -> DirectBf16.values(tile, m, p, x, xo, ldx, count, o, dim);
+                }
+            }
         }
     }
 }
