@@ -60,8 +60,7 @@ public final class QuantizedRow {
     static void read(BlockFormat.Grouped format, MemorySegment memory, long at, float[] row) {
         for (int d = 0; d < row.length; d++) {
             long scales = at + scaleAt(format, row.length, d / format.group());
-            row[d] = KvCodec.value(
-                    code(format, memory, at, d), memory.get(I16, scales + 2), memory.get(I16, scales));
+            row[d] = KvCodec.value(code(format, memory, at, d), memory.get(I16, scales + 2), memory.get(I16, scales));
         }
     }
 }

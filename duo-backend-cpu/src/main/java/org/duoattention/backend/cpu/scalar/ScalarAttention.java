@@ -101,7 +101,8 @@ final class ScalarAttention {
             double[][] logits = new double[task.group()][end];
             for (int ordinal = 0; ordinal < end; ordinal++) {
                 boolean hidden = ordinal >= task.always() && ordinal < task.windowFrom(row);
-                RowLayout.read(task.head(), RowLayout.key(task.head(), task.runs().slot(ordinal)), key);
+                RowLayout.read(
+                        task.head(), RowLayout.key(task.head(), task.runs().slot(ordinal)), key);
                 for (int g = 0; g < task.group(); g++) {
                     logits[g][ordinal] = hidden ? Double.NEGATIVE_INFINITY : task.scale() * dot(q[g], key);
                 }

@@ -51,12 +51,14 @@ final class DirectF16 {
                     ShortVector.fromMemorySegment(S, x, b, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             IntVector m0 = h0.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n0 = m0.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x0 = m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
-            IntVector h1 = (IntVector)
-                    ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            FloatVector x0 =
+                    m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            IntVector h1 = (IntVector) ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             IntVector m1 = h1.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n1 = m1.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x1 = m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            FloatVector x1 =
+                    m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
             FloatVector v = FloatVector.broadcast(F, m[q + d]);
             s0 = x0.fma(v, s0);
             t0 = x1.fma(v, t0);
@@ -78,12 +80,14 @@ final class DirectF16 {
                     ShortVector.fromMemorySegment(S, x, b, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             IntVector m0 = h0.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n0 = m0.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x0 = m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
-            IntVector h1 = (IntVector)
-                    ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            FloatVector x0 =
+                    m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            IntVector h1 = (IntVector) ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             IntVector m1 = h1.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n1 = m1.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x1 = m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            FloatVector x1 =
+                    m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
             FloatVector v = FloatVector.broadcast(F, m[q + d * 2]);
             s0 = x0.fma(v, s0);
             t0 = x1.fma(v, t0);
@@ -114,12 +118,14 @@ final class DirectF16 {
                     ShortVector.fromMemorySegment(S, x, b, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             IntVector m0 = h0.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n0 = m0.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x0 = m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
-            IntVector h1 = (IntVector)
-                    ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            FloatVector x0 =
+                    m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            IntVector h1 = (IntVector) ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             IntVector m1 = h1.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n1 = m1.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x1 = m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            FloatVector x1 =
+                    m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
             FloatVector v = FloatVector.broadcast(F, m[q + d * 4]);
             s0 = x0.fma(v, s0);
             t0 = x1.fma(v, t0);
@@ -152,8 +158,7 @@ final class DirectF16 {
      * @param x values from byte {@code xo}, slots {@code ldx} bytes apart
      * @param o sums of values, rows {@code ldo} apart
      */
-    static void values(
-            int rows, float[] m, int p, MemorySegment x, long xo, int ldx, int count, int o, int ldo) {
+    static void values(int rows, float[] m, int p, MemorySegment x, long xo, int ldx, int count, int o, int ldo) {
         switch (rows) {
             case 1 -> values1(m, p, x, xo, ldx, count, o);
             case 2 -> values2(m, p, x, xo, ldx, count, o, ldo);
@@ -172,12 +177,14 @@ final class DirectF16 {
                     ShortVector.fromMemorySegment(S, x, b, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             IntVector m0 = h0.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n0 = m0.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x0 = m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
-            IntVector h1 = (IntVector)
-                    ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            FloatVector x0 =
+                    m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            IntVector h1 = (IntVector) ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             IntVector m1 = h1.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n1 = m1.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x1 = m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            FloatVector x1 =
+                    m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
             FloatVector v = FloatVector.broadcast(F, m[p + j]);
             s0 = x0.fma(v, s0);
             t0 = x1.fma(v, t0);
@@ -199,12 +206,14 @@ final class DirectF16 {
                     ShortVector.fromMemorySegment(S, x, b, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             IntVector m0 = h0.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n0 = m0.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x0 = m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
-            IntVector h1 = (IntVector)
-                    ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            FloatVector x0 =
+                    m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            IntVector h1 = (IntVector) ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             IntVector m1 = h1.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n1 = m1.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x1 = m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            FloatVector x1 =
+                    m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
             FloatVector v = FloatVector.broadcast(F, m[p + j]);
             s0 = x0.fma(v, s0);
             t0 = x1.fma(v, t0);
@@ -235,12 +244,14 @@ final class DirectF16 {
                     ShortVector.fromMemorySegment(S, x, b, LITTLE_ENDIAN).convertShape(S2I, I, 0);
             IntVector m0 = h0.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n0 = m0.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x0 = m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
-            IntVector h1 = (IntVector)
-                    ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN).convertShape(S2I, I, 0);
+            FloatVector x0 =
+                    m0.min(n0).or(h0.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            IntVector h1 = (IntVector) ShortVector.fromMemorySegment(S, x, b + 2L * L, LITTLE_ENDIAN)
+                    .convertShape(S2I, I, 0);
             IntVector m1 = h1.lanewise(LSHL, 13).and(Half.MAGNITUDE).or(Half.BIAS);
             IntVector n1 = m1.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
-            FloatVector x1 = m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
+            FloatVector x1 =
+                    m1.min(n1).or(h1.and(Half.SIGN)).reinterpretAsFloats().mul(Half.UNSCALE);
             FloatVector v = FloatVector.broadcast(F, m[p + j]);
             s0 = x0.fma(v, s0);
             t0 = x1.fma(v, t0);

@@ -116,8 +116,7 @@ final class DirectF32 {
      * @param x values from byte {@code xo}, slots {@code ldx} bytes apart
      * @param o sums of values, rows {@code ldo} apart
      */
-    static void values(
-            int rows, float[] m, int p, MemorySegment x, long xo, int ldx, int count, int o, int ldo) {
+    static void values(int rows, float[] m, int p, MemorySegment x, long xo, int ldx, int count, int o, int ldo) {
         switch (rows) {
             case 1 -> values1(m, p, x, xo, ldx, count, o);
             case 2 -> values2(m, p, x, xo, ldx, count, o, ldo);

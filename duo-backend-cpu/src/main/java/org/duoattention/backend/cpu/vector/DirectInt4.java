@@ -47,8 +47,7 @@ final class DirectInt4 {
         }
     }
 
-    private static void keys1(
-            float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
+    private static void keys1(float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector t0 = s0;
         for (int d = 0; d < depth; d += 2) {
@@ -77,8 +76,7 @@ final class DirectInt4 {
         t0.fma(x1, o1.fma(v, FloatVector.fromArray(F, m, s + L))).intoArray(m, s + L);
     }
 
-    private static void keys2(
-            float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
+    private static void keys2(float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector t0 = s0;
         FloatVector s1 = FloatVector.zero(F);
@@ -118,8 +116,7 @@ final class DirectInt4 {
         t1.fma(x1, o1.fma(v, FloatVector.fromArray(F, m, s + BLOCK + L))).intoArray(m, s + BLOCK + L);
     }
 
-    private static void keys4(
-            float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
+    private static void keys4(float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector t0 = s0;
         FloatVector s1 = FloatVector.zero(F);
@@ -202,7 +199,8 @@ final class DirectInt4 {
 
     private static void values1(float[] m, int w, MemorySegment x, long xo, int count, int o) {
         FloatVector s0 = FloatVector.fromArray(F, m, o).add(m[w + CodeLayout.SLOTS]);
-        FloatVector t0 = FloatVector.fromArray(F, m, o + L).add(m[w + CodeLayout.SLOTS]).mul(16f);
+        FloatVector t0 =
+                FloatVector.fromArray(F, m, o + L).add(m[w + CodeLayout.SLOTS]).mul(16f);
         for (int j = 0; j < count; j++) {
             IntVector b = (IntVector) ByteVector.fromMemorySegment(B, x, xo + (long) j * L, LITTLE_ENDIAN)
                     .convertShape(B2I, I, 0);
@@ -218,9 +216,12 @@ final class DirectInt4 {
 
     private static void values2(float[] m, int w, MemorySegment x, long xo, int count, int o, int ldo) {
         FloatVector s0 = FloatVector.fromArray(F, m, o).add(m[w + CodeLayout.SLOTS]);
-        FloatVector t0 = FloatVector.fromArray(F, m, o + L).add(m[w + CodeLayout.SLOTS]).mul(16f);
+        FloatVector t0 =
+                FloatVector.fromArray(F, m, o + L).add(m[w + CodeLayout.SLOTS]).mul(16f);
         FloatVector s1 = FloatVector.fromArray(F, m, o + ldo).add(m[w + CodeLayout.SLOTS + WEIGHTS]);
-        FloatVector t1 = FloatVector.fromArray(F, m, o + ldo + L).add(m[w + CodeLayout.SLOTS + WEIGHTS]).mul(16f);
+        FloatVector t1 = FloatVector.fromArray(F, m, o + ldo + L)
+                .add(m[w + CodeLayout.SLOTS + WEIGHTS])
+                .mul(16f);
         for (int j = 0; j < count; j++) {
             IntVector b = (IntVector) ByteVector.fromMemorySegment(B, x, xo + (long) j * L, LITTLE_ENDIAN)
                     .convertShape(B2I, I, 0);
@@ -241,13 +242,20 @@ final class DirectInt4 {
 
     private static void values4(float[] m, int w, MemorySegment x, long xo, int count, int o, int ldo) {
         FloatVector s0 = FloatVector.fromArray(F, m, o).add(m[w + CodeLayout.SLOTS]);
-        FloatVector t0 = FloatVector.fromArray(F, m, o + L).add(m[w + CodeLayout.SLOTS]).mul(16f);
+        FloatVector t0 =
+                FloatVector.fromArray(F, m, o + L).add(m[w + CodeLayout.SLOTS]).mul(16f);
         FloatVector s1 = FloatVector.fromArray(F, m, o + ldo).add(m[w + CodeLayout.SLOTS + WEIGHTS]);
-        FloatVector t1 = FloatVector.fromArray(F, m, o + ldo + L).add(m[w + CodeLayout.SLOTS + WEIGHTS]).mul(16f);
+        FloatVector t1 = FloatVector.fromArray(F, m, o + ldo + L)
+                .add(m[w + CodeLayout.SLOTS + WEIGHTS])
+                .mul(16f);
         FloatVector s2 = FloatVector.fromArray(F, m, o + 2 * ldo).add(m[w + CodeLayout.SLOTS + 2 * WEIGHTS]);
-        FloatVector t2 = FloatVector.fromArray(F, m, o + 2 * ldo + L).add(m[w + CodeLayout.SLOTS + 2 * WEIGHTS]).mul(16f);
+        FloatVector t2 = FloatVector.fromArray(F, m, o + 2 * ldo + L)
+                .add(m[w + CodeLayout.SLOTS + 2 * WEIGHTS])
+                .mul(16f);
         FloatVector s3 = FloatVector.fromArray(F, m, o + 3 * ldo).add(m[w + CodeLayout.SLOTS + 3 * WEIGHTS]);
-        FloatVector t3 = FloatVector.fromArray(F, m, o + 3 * ldo + L).add(m[w + CodeLayout.SLOTS + 3 * WEIGHTS]).mul(16f);
+        FloatVector t3 = FloatVector.fromArray(F, m, o + 3 * ldo + L)
+                .add(m[w + CodeLayout.SLOTS + 3 * WEIGHTS])
+                .mul(16f);
         for (int j = 0; j < count; j++) {
             IntVector b = (IntVector) ByteVector.fromMemorySegment(B, x, xo + (long) j * L, LITTLE_ENDIAN)
                     .convertShape(B2I, I, 0);

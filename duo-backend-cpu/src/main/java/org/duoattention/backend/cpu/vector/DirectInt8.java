@@ -40,8 +40,7 @@ final class DirectInt8 {
         }
     }
 
-    private static void keys1(
-            float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
+    private static void keys1(float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector t0 = s0;
         for (int d = 0; d < depth; d++) {
@@ -63,8 +62,7 @@ final class DirectInt8 {
         t0.fma(x1, o1.fma(v, FloatVector.fromArray(F, m, s + L))).intoArray(m, s + L);
     }
 
-    private static void keys2(
-            float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
+    private static void keys2(float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector t0 = s0;
         FloatVector s1 = FloatVector.zero(F);
@@ -94,8 +92,7 @@ final class DirectInt8 {
         t1.fma(x1, o1.fma(v, FloatVector.fromArray(F, m, s + BLOCK + L))).intoArray(m, s + BLOCK + L);
     }
 
-    private static void keys4(
-            float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
+    private static void keys4(float[] m, int q, MemorySegment x, long xo, int depth, int scale, int sum, int s) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector t0 = s0;
         FloatVector s1 = FloatVector.zero(F);

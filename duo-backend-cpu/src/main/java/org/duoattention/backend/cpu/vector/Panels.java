@@ -62,7 +62,9 @@ final class Panels {
             FloatVector scale = Scales.load(memory, scales + 2L * half);
             FloatVector offset = Scales.load(memory, scales + 2L * half + CodeLayout.offsetsAfter(head));
             for (int d = 0; d < head.grouped().group(); d++) {
-                bytes(memory, codes + (long) d * PANEL + half).fma(scale, offset).intoArray(target, at + d * PANEL + half);
+                bytes(memory, codes + (long) d * PANEL + half)
+                        .fma(scale, offset)
+                        .intoArray(target, at + d * PANEL + half);
             }
         }
     }
@@ -88,9 +90,9 @@ final class Panels {
     /** Codes of 8 bits. */
     private static FloatVector bytes(MemorySegment memory, long at) {
         return ((FloatVector) ((IntVector) ByteVector.fromMemorySegment(B, memory, at, ByteOrder.LITTLE_ENDIAN)
-                                .convertShape(B2I, I, 0))
-                        .add(128)
-                        .convert(I2F, 0));
+                        .convertShape(B2I, I, 0))
+                .add(128)
+                .convert(I2F, 0));
     }
 
     /**
@@ -123,7 +125,11 @@ final class Panels {
         int inBlock = (int) (slot % CodeLayout.SLOTS);
         long block = CodeLayout.valueBlock(head, slot);
         int group = head.grouped().group();
-        long codes = block + ((long) d / PANEL * CodeLayout.SLOTS + inBlock) * PANEL * head.grouped().bits() / 8;
+        long codes = block
+                + ((long) d / PANEL * CodeLayout.SLOTS + inBlock)
+                        * PANEL
+                        * head.grouped().bits()
+                        / 8;
         long scales = block + CodeLayout.valueScales(head, d / group) + 2L * inBlock;
         if (some == PANEL && group % PANEL == 0) {
             FloatVector scale = FloatVector.broadcast(F, Float.float16ToFloat(memory.get(I16, scales)));

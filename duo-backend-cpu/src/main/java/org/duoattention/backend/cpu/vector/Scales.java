@@ -1,9 +1,9 @@
 package org.duoattention.backend.cpu.vector;
 
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
+import static jdk.incubator.vector.VectorOperators.ADD;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.S2I;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static org.duoattention.backend.cpu.vector.CodeLayout.SLOTS;
 import static org.duoattention.backend.cpu.vector.Simd.F;
 import static org.duoattention.backend.cpu.vector.Simd.I;

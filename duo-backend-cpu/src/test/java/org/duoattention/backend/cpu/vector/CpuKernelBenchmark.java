@@ -295,8 +295,7 @@ final class CpuKernelBenchmark {
         for (int dim : new int[] {64, 128}) {
             BlockFormat int8 = new BlockFormat.Grouped(8, dim, true, DType.F16);
             BlockFormat int4 = new BlockFormat.Grouped(4, dim, true, DType.F16);
-            for (BlockFormat format :
-                    List.of(BlockFormat.BF16, BlockFormat.F16, BlockFormat.F32, int8, int4)) {
+            for (BlockFormat format : List.of(BlockFormat.BF16, BlockFormat.F16, BlockFormat.F32, int8, int4)) {
                 for (int group : format == BlockFormat.BF16 ? new int[] {4, 1, 8} : new int[] {4}) {
                     attention("decode", format, dim, group, slots, 1);
                 }
