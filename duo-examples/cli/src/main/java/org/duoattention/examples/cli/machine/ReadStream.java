@@ -38,9 +38,13 @@ public final class ReadStream implements AutoCloseable {
         });
     }
 
-    /** Reads everything once and returns bytes per second. */
-    public double measure() {
-        long start = System.nanoTime();
+    /** Bytes of the whole memory. */
+    public long bytes() {
+        return PART * parts.length;
+    }
+
+    /** Reads everything once. */
+    public void read() {
         team.run(thread -> {
             float sum = 0;
             for (long at = 0; at < PART; at += BLOCK) {
@@ -48,7 +52,13 @@ public final class ReadStream implements AutoCloseable {
             }
             sink = sum;
         });
-        return (double) PART * parts.length / (System.nanoTime() - start) * 1e9;
+    }
+
+    /** Reads everything once and returns bytes per second. */
+    public double measure() {
+        long start = System.nanoTime();
+        read();
+        return bytes() / ((System.nanoTime() - start) * 1e-9);
     }
 
     private static float sum(MemorySegment memory, long from) {

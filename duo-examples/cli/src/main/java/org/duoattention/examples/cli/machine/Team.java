@@ -8,7 +8,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.IntConsumer;
 
-/** As many platform threads as there are processors, which all do the same thing at once. Owns them. */
+/** Platform threads that all do the same thing at once; a team of one is the caller. Owns the threads. */
 public final class Team implements AutoCloseable {
     private final int threads;
     private final ExecutorService pool;
@@ -27,6 +27,10 @@ public final class Team implements AutoCloseable {
 
     /** Runs the body on every thread with its number, and waits. */
     public void run(IntConsumer body) {
+        if (threads == 1) {
+            body.accept(0);
+            return;
+        }
         List<Future<?>> all = new ArrayList<>();
         for (int i = 0; i < threads; i++) {
             int thread = i;
