@@ -148,8 +148,12 @@ final class BenchCommand implements Callable<Integer> {
         plan.assumeRetrieval(duo, policies, DEFAULT_RETRIEVAL);
         plan.check(duo, policies);
         between("--peer-depth", peerDepth, 0, MAX_DEPTH);
+        if ("jlama".equals(peer)) {
+            throw new DuoException("--peer jlama is not measured: Jlama reads checkpoints with a tokenizer only, and a shape"
+                    + " has none; choose " + LLAMA_CPP);
+        }
         if (peer != null && !peer.equals(LLAMA_CPP)) {
-            throw new DuoException("--peer is '" + peer + "'; the only one that is known is " + LLAMA_CPP);
+            throw new DuoException("--peer is '" + peer + "'; the only one that is measured is " + LLAMA_CPP);
         }
         json.check();
         ModelConfig config = Shapes.of(shape);
@@ -173,10 +177,19 @@ final class BenchCommand implements Callable<Integer> {
         List<Contender> contenders = new ArrayList<>();
         try {
             int longest = depths.isEmpty() ? 0 : depths.getLast();
+            long caches = 0;
             for (String policy : policies) {
                 SessionBuilder sessions = plan.session(duo, planner, policy);
-                contenders.add(
-                        new OwnContender(engine, sessions, Math.toIntExact(plan.leastContext()), longest, tokens));
+                OwnContender contender =
+                        new OwnContender(engine, sessions, Math.toIntExact(plan.leastContext()), longest, tokens);
+                caches = Math.addExact(caches, contender.cacheBytes());
+                contenders.add(contender);
+            }
+            long available = planner.device().availableBytes();
+            if (caches > available) {
+                throw new DuoException("--depths " + longest + " with --policies " + String.join(",", policies)
+                        + " takes " + caches + " bytes of cache, " + available
+                        + " are available; choose smaller depths, fewer policies or a smaller --kv");
             }
             contenders.addAll(peers);
             return new Benchmark(contenders, repeats, tokens, this::say, BenchCommand::checkInterruption)

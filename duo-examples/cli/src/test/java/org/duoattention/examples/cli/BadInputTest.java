@@ -119,6 +119,7 @@ class BadInputTest {
                 bad(BENCH + "--policies full --streaming-kv f32", "full", "--streaming-kv"),
                 bad(BENCH + "--backend nonsense", "nonsense", "cpu-scalar"),
                 bad(BENCH + "--peer nonsense", "nonsense", "llama.cpp"),
+                bad(BENCH + "--peer jlama", "jlama", "llama.cpp"),
                 bad("eval", "subcommand"),
                 bad("eval sing", "sing"),
                 bad(PERPLEXITY + "--policy nonsense", "nonsense", "full", "duo", "streaming"),

@@ -134,7 +134,7 @@ class BenchCommandTest {
                                 "--prefill",
                                 "none")
                         .sentence())
-                .contains("1000000032 tokens", "bytes", "available");
+                .contains("--depths 1000000000", "bytes", "available");
         assertThat(Cli.run("bench", "--shape", shape.toString(), "--quiet", "--chunk", "1000000000")
                         .sentence())
                 .contains("1000000000", "bytes", "available");

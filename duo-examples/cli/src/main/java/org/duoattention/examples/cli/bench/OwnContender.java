@@ -74,6 +74,11 @@ public final class OwnContender implements Contender {
                 .plan();
     }
 
+    /** Bytes that its cache for the deepest decode will take. */
+    public long cacheBytes() {
+        return plan(longest, undo).kvBytes();
+    }
+
     @Override
     public Identity identity() {
         return identity;
