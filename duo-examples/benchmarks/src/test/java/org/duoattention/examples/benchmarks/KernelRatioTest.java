@@ -55,7 +55,9 @@ class KernelRatioTest {
                 projections.add(new Projection(rig.weight(format, out, in), Optional.empty(), y));
             }
             double bytes = (double) count * out * format.rowBytes(in);
-            assertThat(ratio(bytes, () -> projections.forEach(each -> rig.stream().linear(x, each))))
+            assertThat(ratio(
+                            bytes,
+                            () -> projections.forEach(each -> rig.stream().linear(x, each))))
                     .isGreaterThanOrEqualTo(bound);
         }
     }

@@ -149,8 +149,9 @@ final class BenchCommand implements Callable<Integer> {
         plan.check(duo, policies);
         between("--peer-depth", peerDepth, 0, MAX_DEPTH);
         if ("jlama".equals(peer)) {
-            throw new DuoException("--peer jlama is not measured: Jlama reads checkpoints with a tokenizer only, and a shape"
-                    + " has none; choose " + LLAMA_CPP);
+            throw new DuoException(
+                    "--peer jlama is not measured: Jlama reads checkpoints with a tokenizer only, and a shape"
+                            + " has none; choose " + LLAMA_CPP);
         }
         if (peer != null && !peer.equals(LLAMA_CPP)) {
             throw new DuoException("--peer is '" + peer + "'; the only one that is measured is " + LLAMA_CPP);
