@@ -14,14 +14,12 @@ import org.duoattention.backend.cpu.kernel.Workspace;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Attention in one pass over keys and values with an online softmax (arXiv 1805.02867; blocked as in FlashAttention, arXiv
- * 2205.14135). Rows of the scratch matrices are (query row, head of the group) pairs, heads fastest; a decode step is the
- * case of one query row.
+ * Attention in one pass over keys and values with an online softmax (arXiv 1805.02867). Rows of the scratch matrices are (query row,
+ * head of the group) pairs, heads fastest; a decode step is the case of one query row.
  *
- * <p>With many rows, a block of {@link #BLOCK} slots is widened into scratch once and stays in the first-level cache while all rows
- * use it. With few, keys and values are multiplied as they arrive from memory, which overlaps with the arithmetic: 0.60
- * against 0.50 of the speed of reading (bfloat16, one head per group), with nothing to choose for binary16. Touching the next lines in a
- * burst beforehand gained 5 % at most and was left out.
+ * <p>Many rows go to {@link BlockedAttention}, which widens a block of slots into scratch for all of them. For few, done here, keys and
+ * values are multiplied as they arrive from memory ({@link DirectProducts}). Products start at minus the row's reference, as
+ * there.
  */
 final class Attention {
     /** Slots per block: long streams of ascending addresses suit the processor's prefetching. */

@@ -17,7 +17,7 @@ import jdk.incubator.vector.ShortVector;
 
 /**
  * The products of attention of {@link DirectProducts} for binary16 elements ({@link Half}), for one, two or four rows.
- * Strides are constants, since C2 checks and computes an address per row in every step otherwise, which takes longer than the products.
+ * Strides within scratch are constants, so that a row is a displacement and not a register.
  */
 final class DirectF16 {
     private DirectF16() {}

@@ -19,7 +19,7 @@ import jdk.incubator.vector.IntVector;
  * The products of attention of {@link DirectProducts} for 4-bit codes as {@link CodeLayout} has them, for one, two or four rows. Scales and offsets are applied outside the loops. The upper half of a byte is masked where it stands, which
  * makes it 16 times too large: queries of odd dimensions come divided by 16 ({@link #ODD}), and sums of upper halves are divided at
  * the end. Both are exact.
- * Strides are constants, since C2 checks and computes an address per row in every step otherwise, which takes longer than the products.
+ * Strides within scratch are constants, so that a row is a displacement and not a register.
  */
 final class DirectInt4 {
     /** What queries of odd dimensions have been multiplied with. */

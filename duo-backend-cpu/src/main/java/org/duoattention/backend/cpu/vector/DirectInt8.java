@@ -15,7 +15,7 @@ import jdk.incubator.vector.FloatVector;
 
 /**
  * The products of attention of {@link DirectProducts} for 8-bit codes as {@link CodeLayout} has them, for one, two or four rows. Scales and offsets are applied outside the loops.
- * Strides are constants, since C2 checks and computes an address per row in every step otherwise, which takes longer than the products.
+ * Strides within scratch are constants, so that a row is a displacement and not a register.
  */
 final class DirectInt8 {
     private DirectInt8() {}
