@@ -7,8 +7,13 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.IntConsumer;
 import java.util.function.LongConsumer;
 import java.util.stream.Stream;
+import org.duoattention.api.backend.Device;
+import org.duoattention.api.backend.Requirements;
+import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.core.DuoException;
@@ -49,12 +54,19 @@ public final class CheckpointQuantizer implements AutoCloseable {
             "chat_template.json");
 
     private final Path model;
+    private final ModelConfig config;
     private final QuantizationSettings settings;
     private final Checkpoint source;
     private final QuantizationPlan plan;
 
-    private CheckpointQuantizer(Path model, QuantizationSettings settings, Checkpoint source, QuantizationPlan plan) {
+    private CheckpointQuantizer(
+            Path model,
+            ModelConfig config,
+            QuantizationSettings settings,
+            Checkpoint source,
+            QuantizationPlan plan) {
         this.model = model;
+        this.config = config;
         this.settings = settings;
         this.source = source;
         this.plan = plan;
@@ -79,11 +91,42 @@ public final class CheckpointQuantizer implements AutoCloseable {
         Checkpoint source = Checkpoint.open(model);
         try {
             return new CheckpointQuantizer(
-                    model, settings, source, QuantizationPlan.of(model, source, config, settings));
+                    model, config, settings, source, QuantizationPlan.of(model, source, config, settings));
         } catch (RuntimeException | Error e) {
             source.close();
             throw e;
         }
+    }
+
+    /** What a device has to offer for {@link #calibrate}. */
+    public Requirements requirements() {
+        return new Requirements(
+                String.valueOf(model.toAbsolutePath().normalize().getFileName()),
+                config.shape(),
+                source.dtypes(),
+                BlockFormat.F16,
+                Set.of());
+    }
+
+    /**
+     * Lets the model read a text and searches the factors that make its quantised linear layers most exact on it.
+     *
+     * @param device runs the model; stays open
+     * @param ids tokens of the text
+     * @param tokens told the tokens that were read since it was told last
+     * @param layers told the layers that were searched since it was told last
+     * @throws InterruptedException when the thread is interrupted
+     */
+    public Rescaling calibrate(Device device, int[] ids, IntConsumer tokens, IntConsumer layers)
+            throws InterruptedException {
+        ActivationStatistics statistics = ActivationStatistics.collect(device, config, source, ids, tokens);
+        return ActivationAwareScaling.search(
+                source, config, settings.linears(), statistics, settings.threads(), layers);
+    }
+
+    /** Decoder layers of the model. */
+    public int layers() {
+        return config.shape().layers();
     }
 
     /** Bytes of the source's tensors. */

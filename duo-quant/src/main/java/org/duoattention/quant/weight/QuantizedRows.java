@@ -31,6 +31,24 @@ public record QuantizedRows(
     }
 
     /**
+     * The numbers of a row.
+     *
+     * @param into receives {@code columns} floats
+     */
+    public void dequantize(int row, float[] into) {
+        int from = row * columns;
+        for (int group = 0; group < groups(); group++) {
+            int index = row * groups() + group;
+            float scale = Float.float16ToFloat(scales[index]);
+            int zero = zeros[index] & 0xff;
+            for (int i = group * format.group(); i < (group + 1) * format.group(); i++) {
+                int code = format.bits() == 8 ? codes[from + i] & 0xff : codes[(from + i) / 2] >> (i & 1) * 4 & 0xf;
+                into[i] = (code - zero) * scale;
+            }
+        }
+    }
+
+    /**
      * The same numbers as a matrix that a device adopts. An asymmetric one has F32 scales and offsets, because the product
      * of a zero point and a binary16 scale is exact in F32 but not in F16.
      *

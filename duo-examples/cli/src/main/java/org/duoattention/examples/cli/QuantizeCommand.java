@@ -1,14 +1,20 @@
 package org.duoattention.examples.cli;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.duoattention.api.backend.Device;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.quantize.CheckpointQuantizer;
 import org.duoattention.core.quantize.MatrixFormat;
 import org.duoattention.core.quantize.QuantizationSettings;
 import org.duoattention.core.quantize.Rescaling;
+import org.duoattention.core.session.Duo;
+import org.duoattention.core.tokenizer.HuggingFaceTokenizer;
+import org.duoattention.core.tokenizer.Tokenizer;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -28,6 +34,8 @@ import picocli.CommandLine.Option;
 final class QuantizeCommand implements Callable<Integer> {
     private static final int DEFAULT_GROUP = 128;
     private static final int PROGRESS_LINES = 10;
+    private static final int DEFAULT_CALIBRATION = 8192;
+    private static final int LEAST_CALIBRATION = 64;
 
     private final Console console;
 
@@ -64,6 +72,19 @@ final class QuantizeCommand implements Callable<Integer> {
             description = "The embedding table, likewise (default: ${DEFAULT-VALUE}).")
     private String embedding = "keep";
 
+    @Option(
+            names = "--calibrate",
+            paramLabel = "FILE",
+            description = "UTF-8 text like what the model will read: weights are scaled and rounded so that the outputs on it"
+                    + " change least.")
+    private @Nullable Path calibrate;
+
+    @Option(
+            names = "--calibrate-tokens",
+            paramLabel = "N",
+            description = "Tokens of that text to read, from its beginning (default: 8192).")
+    private @Nullable Integer calibrateTokens;
+
     @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new or an empty directory.")
     private Path out = Path.of("");
 
@@ -82,9 +103,10 @@ final class QuantizeCommand implements Callable<Integer> {
         QuantizationSettings settings = settings();
         json.check();
         Outputs.checkDirectory(out, "--out");
+        int[] ids = calibrationIds();
         long start = System.nanoTime();
         try (CheckpointQuantizer quantizer = CheckpointQuantizer.open(model, settings)) {
-            write(quantizer);
+            write(quantizer, ids);
             double seconds = (System.nanoTime() - start) / 1e9;
             json.console(console)
                     .out()
@@ -103,6 +125,7 @@ final class QuantizeCommand implements Callable<Integer> {
                             .put("bits", settings.linears().bits())
                             .put("group", settings.linears().group())
                             .put("asymmetric", asymmetric)
+                            .put("calibrationTokens", ids.length)
                             .put("sourceBytes", quantizer.sourceBytes())
                             .put("targetBytes", quantizer.targetBytes())
                             .put("seconds", seconds),
@@ -111,18 +134,61 @@ final class QuantizeCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
-    private void write(CheckpointQuantizer quantizer) {
+    private int[] calibrationIds() {
+        if (calibrate == null) {
+            if (calibrateTokens != null) {
+                throw new DuoException("--calibrate-tokens needs --calibrate");
+            }
+            return new int[0];
+        }
+        int most = calibrateTokens == null ? DEFAULT_CALIBRATION : calibrateTokens;
+        if (most < LEAST_CALIBRATION) {
+            throw new DuoException("--calibrate-tokens is " + most + "; it must be at least " + LEAST_CALIBRATION);
+        }
+        String text = TextInput.read(calibrate, "--calibrate");
+        if (!HuggingFaceTokenizer.isPresent(model)) {
+            throw new DuoException("--model " + model + " has no tokenizer.json, which --calibrate needs; add the file");
+        }
+        try (Tokenizer tokenizer = HuggingFaceTokenizer.load(model)) {
+            int[] all = tokenizer.encode(text, true);
+            if (all.length < LEAST_CALIBRATION) {
+                throw new DuoException("--calibrate " + calibrate + " has " + all.length + " tokens; give a text of at least "
+                        + LEAST_CALIBRATION);
+            }
+            return Arrays.copyOf(all, Math.min(all.length, most));
+        }
+    }
+
+    private Rescaling rescaling(CheckpointQuantizer quantizer, int[] ids) throws InterruptedException {
+        if (ids.length == 0) {
+            return Rescaling.NONE;
+        }
+        Duo duo = Wiring.duo();
+        long steps = ids.length + quantizer.layers();
+        try (Progress progress = new Progress(console, quiet, "calibrate", steps, " steps");
+                Device device = duo.backends().open(quantizer.requirements(), Optional.empty(), Map.of())) {
+            progress.line("calibrate: reading " + ids.length + " tokens");
+            Rescaling found = quantizer.calibrate(device, ids, progress::add, progress::add);
+            progress.line("calibrate: done");
+            return found;
+        }
+    }
+
+    private void write(CheckpointQuantizer quantizer, int[] ids) {
         long total = quantizer.sourceBytes();
         long[] done = {0};
-        try (Progress progress = new Progress(console, quiet, "quantize", total, " bytes")) {
-            quantizer.write(out, Rescaling.NONE, bytes -> {
-                progress.add(bytes);
-                long before = done[0];
-                done[0] += bytes;
-                if (done[0] * PROGRESS_LINES / total > before * PROGRESS_LINES / total) {
-                    progress.line(String.format(Locale.ROOT, "quantize: %,d of %,d bytes", done[0], total));
-                }
-            });
+        try {
+            Rescaling rescaling = rescaling(quantizer, ids);
+            try (Progress progress = new Progress(console, quiet, "quantize", total, " bytes")) {
+                quantizer.write(out, rescaling, bytes -> {
+                    progress.add(bytes);
+                    long before = done[0];
+                    done[0] += bytes;
+                    if (done[0] * PROGRESS_LINES / total > before * PROGRESS_LINES / total) {
+                        progress.line(String.format(Locale.ROOT, "quantize: %,d of %,d bytes", done[0], total));
+                    }
+                });
+            }
         } catch (InterruptedException e) {
             throw new Interruption("interrupted; nothing was written to " + out, e);
         }
