@@ -164,7 +164,7 @@ final class QuantizeCommand implements Callable<Integer> {
             return Rescaling.NONE;
         }
         Duo duo = Wiring.duo();
-        long steps = ids.length + quantizer.layers();
+        long steps = (long) ids.length + quantizer.layers();
         try (Progress progress = new Progress(console, quiet, "calibrate", steps, " steps");
                 Device device = duo.backends().open(quantizer.requirements(), Optional.empty(), Map.of())) {
             progress.line("calibrate: reading " + ids.length + " tokens");
