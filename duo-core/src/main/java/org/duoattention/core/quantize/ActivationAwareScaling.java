@@ -11,6 +11,7 @@ import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.core.load.WeightSource;
 import org.duoattention.core.model.ModelConfig;
 import org.duoattention.quant.weight.Floats;
+import org.duoattention.quant.weight.InputMoments;
 import org.duoattention.quant.weight.QuantizedRows;
 import org.duoattention.quant.weight.WeightQuantizer;
 
@@ -24,7 +25,7 @@ import org.duoattention.quant.weight.WeightQuantizer;
  * share theirs; the rows of up before down. A vector that is stored in half precision is divided first and rounded, and the
  * factor is then what it was really divided by, so that the model computes the same but for the rounding of the codes.
  *
- * <p>The error is that of sampled inputs on sampled outputs. It is relative to the output's energy, so that matrices that
+ * <p>Rounding itself knows the inputs too: see {@link WeightQuantizer}. The error is that of sampled inputs on sampled outputs. It is relative to the output's energy, so that matrices that
  * share an input count alike.
  */
 public final class ActivationAwareScaling {
@@ -40,7 +41,7 @@ public final class ActivationAwareScaling {
     private final WeightQuantizer quantizer;
     private final Map<String, float[]> columns = new HashMap<>();
     private final Map<String, float[]> rowDivisors = new HashMap<>();
-    private final Map<String, float[]> importance = new HashMap<>();
+    private final Map<String, InputMoments> inputsOf = new HashMap<>();
 
     private ActivationAwareScaling(
             WeightSource source,
@@ -78,7 +79,7 @@ public final class ActivationAwareScaling {
                 scaling.layer("model.layers." + layer + ".");
                 progress.accept(1);
             }
-            return new Rescaling(scaling.columns, scaling.rowDivisors, scaling.importance);
+            return new Rescaling(scaling.columns, scaling.rowDivisors, scaling.inputsOf);
         }
     }
 
@@ -193,16 +194,8 @@ public final class ActivationAwareScaling {
             }
         }
         QuantizedRows quantized = quantizer.quantize(
-                format.forRows(width), scaled, linear.rows(), width, importance(inputs, factors));
+                format.forRows(width), scaled, linear.rows(), width, inputs.moments().dividedBy(factors));
         return linear.error(quantized, factors, inputs);
-    }
-
-    private static float[] importance(ActivationStatistics.Inputs inputs, float[] factors) {
-        float[] importance = new float[factors.length];
-        for (int i = 0; i < factors.length; i++) {
-            importance[i] = (float) (inputs.square(i) / ((double) factors[i] * factors[i]));
-        }
-        return importance;
     }
 
     private void keep(
@@ -215,10 +208,10 @@ public final class ActivationAwareScaling {
         float[] factors = first.spec().rank() == 1 ? representable(first, chosen) : chosen;
         before.forEach(name -> rowDivisors.put(name, factors));
         float[] spread = spread(factors, inputs.width(), repeats);
-        float[] weights = importance(inputs, spread);
+        InputMoments moments = inputs.moments().dividedBy(spread);
         for (String module : modules) {
             columns.put(module + ".weight", spread);
-            importance.put(module + ".weight", weights);
+            inputsOf.put(module + ".weight", moments);
         }
     }
 

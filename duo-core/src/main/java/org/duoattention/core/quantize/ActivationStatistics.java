@@ -23,10 +23,11 @@ import org.duoattention.core.model.DecoderWeights;
 import org.duoattention.core.model.ModelConfig;
 import org.duoattention.core.model.ObservedStream;
 import org.duoattention.core.model.RopeFrequencies;
+import org.duoattention.quant.weight.InputMoments;
 
 /**
- * What goes into the linear layers of a model when it reads a text: per input channel the mean magnitude and the mean
- * square, and a sample of whole inputs.
+ * What goes into the linear layers of a model when it reads a text: per input channel the mean magnitude,
+ * products of neighbouring channels, and a sample of whole inputs.
  */
 public final class ActivationStatistics {
     private static final int WINDOW = 512;
@@ -42,7 +43,7 @@ public final class ActivationStatistics {
     /** The inputs of one layer, or of the layers that share them. */
     static final class Inputs {
         private final double[] magnitudes;
-        private final double[] squares;
+        private final InputMoments moments;
         /** {@code [channels, samples]}. */
         private final float[] sampled;
 
@@ -52,7 +53,7 @@ public final class ActivationStatistics {
 
         Inputs(int width, int samples) {
             this.magnitudes = new double[width];
-            this.squares = new double[width];
+            this.moments = new InputMoments(width);
             this.samples = samples;
             this.sampled = new float[Math.multiplyExact(width, samples)];
         }
@@ -60,12 +61,12 @@ public final class ActivationStatistics {
         private void add(float[] values, int rows, int tokens) {
             int width = magnitudes.length;
             for (int row = 0; row < rows; row++, seen++) {
+                moments.add(values, row * width);
                 // Evenly spread over the text.
                 boolean take = taken < samples && (long) seen * samples >= (long) taken * tokens;
                 for (int i = 0; i < width; i++) {
                     float x = values[row * width + i];
                     magnitudes[i] += Math.abs(x);
-                    squares[i] += (double) x * x;
                     if (take) {
                         sampled[i * samples + taken] = x;
                     }
@@ -85,9 +86,9 @@ public final class ActivationStatistics {
             return magnitudes[channel] / seen;
         }
 
-        /** Mean square of a channel. */
-        double square(int channel) {
-            return squares[channel] / seen;
+        /** Second moments. */
+        InputMoments moments() {
+            return moments;
         }
 
         /** Sampled inputs, {@code [channels, samples]}. */

@@ -261,7 +261,7 @@ public final class CheckpointQuantizer implements AutoCloseable {
             packed.append(
                     writer,
                     quantizer.quantize(
-                            format.forRows(columns), values, count, columns, rescaling.importanceOf(item.name())));
+                            format.forRows(columns), values, count, columns, rescaling.inputsOf(item.name())));
             progress.accept((long) count * columns * tensor.spec().dtype().bytes());
         }
     }

@@ -1,6 +1,7 @@
 package org.duoattention.core.quantize;
 
 import java.util.Map;
+import org.duoattention.quant.weight.InputMoments;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -10,11 +11,11 @@ import org.jspecify.annotations.Nullable;
  *
  * @param columns factor of each column of a matrix
  * @param rowDivisors what each row of a matrix, or each element of a vector, is divided by
- * @param importance weight of the squared error of each column of the rescaled matrix
+ * @param inputs moments of the inputs of each rescaled matrix
  */
 public record Rescaling(
-        Map<String, float[]> columns, Map<String, float[]> rowDivisors, Map<String, float[]> importance) {
-    /** Everything stays as it is, and all columns are equally important. */
+        Map<String, float[]> columns, Map<String, float[]> rowDivisors, Map<String, InputMoments> inputs) {
+    /** Everything stays as it is, and nothing is known of inputs. */
     public static final Rescaling NONE = new Rescaling(Map.of(), Map.of(), Map.of());
 
     /** Applies the factors of a tensor to some of its rows. A vector is one column. */
@@ -37,7 +38,8 @@ public record Rescaling(
         return columns.containsKey(name) || rowDivisors.containsKey(name);
     }
 
-    float @Nullable [] importanceOf(String name) {
-        return importance.get(name);
+    @Nullable
+    InputMoments inputsOf(String name) {
+        return inputs.get(name);
     }
 }

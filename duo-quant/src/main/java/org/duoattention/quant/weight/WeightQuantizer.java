@@ -33,14 +33,15 @@ public final class WeightQuantizer implements AutoCloseable {
      *
      * @param format bits, group and symmetry, with F16 scales; the group divides {@code columns}
      * @param values finite numbers, {@code rows * columns}, row after row; not changed
-     * @param importance weight of the squared error of each column, {@code columns} numbers that are not negative; {@code
-     *     null} for equal ones
+     * @param inputs moments of the inputs that the rows will be multiplied with: errors are weighted by their squares, and
+     *     each weight makes up for the rounding of those before it in its block of channels (GPTQ, arXiv 2210.17323, within
+     *     blocks); {@code null} for round to nearest
      * @throws IllegalArgumentException when the group does not divide the row, or a number is not finite or too large for a
      *     binary16 scale; the message is the end of a sentence that starts with the tensor's name
      * @throws InterruptedException when the thread is interrupted while it waits
      */
     public QuantizedRows quantize(
-            BlockFormat.Grouped format, float[] values, int rows, int columns, float @Nullable [] importance)
+            BlockFormat.Grouped format, float[] values, int rows, int columns, @Nullable InputMoments inputs)
             throws InterruptedException {
         if (format.scaleType() != DType.F16) {
             throw new IllegalArgumentException("weights are quantised with F16 scales, not as " + format);
@@ -57,12 +58,14 @@ public final class WeightQuantizer implements AutoCloseable {
                 new byte[Math.toIntExact((long) rows * columns * format.bits() / 8)],
                 new short[rows * groups],
                 new byte[rows * groups]);
+        float @Nullable [] importance = inputs == null ? null : importance(inputs);
+        float[] @Nullable [] factors = inputs == null ? null : inputs.factors();
         List<Future<?>> parts = new ArrayList<>();
         for (int part = 0; part < threads; part++) {
             int begin = (int) ((long) rows * part / threads);
             int end = (int) ((long) rows * (part + 1) / threads);
             if (begin < end) {
-                parts.add(workers.submit(() -> fill(result, values, importance, begin, end)));
+                parts.add(workers.submit(() -> fill(result, values, importance, factors, begin, end)));
             }
         }
         try {
@@ -80,28 +83,64 @@ public final class WeightQuantizer implements AutoCloseable {
         return result;
     }
 
-    private static void fill(QuantizedRows result, float[] values, float @Nullable [] importance, int begin, int end) {
+    private static float[] importance(InputMoments inputs) {
+        // Sums of squares may be large; only their ratios count.
+        double largest = Double.MIN_NORMAL;
+        for (int i = 0; i < inputs.width(); i++) {
+            largest = Math.max(largest, inputs.square(i));
+        }
+        float[] importance = new float[inputs.width()];
+        for (int i = 0; i < importance.length; i++) {
+            importance[i] = (float) (inputs.square(i) / largest);
+        }
+        return importance;
+    }
+
+    private static void fill(
+            QuantizedRows result,
+            float[] values,
+            float @Nullable [] importance,
+            float[] @Nullable [] factors,
+            int begin,
+            int end) {
         BlockFormat.Grouped format = result.format();
         int group = format.group();
+        int columns = result.columns();
         GroupQuantizer quantizer = new GroupQuantizer(format);
+        float[] rest = new float[columns];
         for (int row = begin; row < end; row++) {
-            for (int column = 0; column < result.columns(); column += group) {
-                int from = row * result.columns() + column;
-                quantizer.fit(values, from, group, importance, column);
-                int index = from / group;
-                result.scales()[index] = Float.floatToFloat16(quantizer.scale());
-                result.zeros()[index] = (byte) quantizer.zero();
+            System.arraycopy(values, row * columns, rest, 0, columns);
+            for (int column = 0; column < columns; column++) {
+                int from = row * columns + column;
+                if (column % group == 0) {
+                    quantizer.fit(rest, column, group, importance, column);
+                    result.scales()[from / group] = Float.floatToFloat16(quantizer.scale());
+                    result.zeros()[from / group] = (byte) quantizer.zero();
+                }
+                int code = quantizer.code(rest[column]);
                 if (format.bits() == 8) {
-                    for (int i = from; i < from + group; i++) {
-                        result.codes()[i] = (byte) quantizer.code(values[i]);
-                    }
+                    result.codes()[from] = (byte) code;
+                } else if (column % 2 == 0) {
+                    result.codes()[from / 2] = (byte) code;
                 } else {
-                    for (int i = from; i < from + group; i += 2) {
-                        int low = quantizer.code(values[i]);
-                        result.codes()[i / 2] = (byte) (low | quantizer.code(values[i + 1]) << 4);
-                    }
+                    result.codes()[from / 2] |= (byte) (code << 4);
+                }
+                if (factors != null) {
+                    float error = rest[column] - (code - quantizer.zero()) * quantizer.scale();
+                    makeUp(rest, column, error, factors[column / InputMoments.BLOCK]);
                 }
             }
+        }
+    }
+
+    /** Changes the weights after a column of its block such that the output changes least for an error in the column. */
+    private static void makeUp(float[] rest, int column, float error, float[] upper) {
+        int first = column / InputMoments.BLOCK * InputMoments.BLOCK;
+        int size = Math.min(InputMoments.BLOCK, rest.length - first);
+        int at = (column - first) * size;
+        float factor = error / upper[at + column - first];
+        for (int i = column - first + 1; i < size; i++) {
+            rest[first + i] -= factor * upper[at + i];
         }
     }
 
