@@ -24,6 +24,9 @@ final class GemvInt4Int8 {
     /** Inputs that share a scale; groups of weights are a multiple of it. */
     static final int UNIT = 32;
 
+    /** The lowest code of both halves of an int. Shifts of ints by constants are one instruction, those of shorts two. */
+    private static final int CODES = 0xf000f;
+
     private GemvInt4Int8() {}
 
     /**
@@ -74,18 +77,16 @@ final class GemvInt4Int8 {
                     ShortVector x1 = IntVector.broadcast(I, x[k + 1]).reinterpretAsShorts();
                     ShortVector x2 = IntVector.broadcast(I, x[k + 2]).reinterpretAsShorts();
                     ShortVector x3 = IntVector.broadcast(I, x[k + 3]).reinterpretAsShorts();
-                    ShortVector c = IntVector.fromMemorySegment(I, w, p + 8L * j * L, LITTLE_ENDIAN)
-                            .reinterpretAsShorts();
-                    d0 = c.and((short) 15).mul(x0).add(d0);
-                    e0 = c.lanewise(LSHR, 4).and((short) 15).mul(x1).add(e0);
-                    d0 = c.lanewise(LSHR, 8).and((short) 15).mul(x2).add(d0);
-                    e0 = c.lanewise(LSHR, 12).mul(x3).add(e0);
-                    c = IntVector.fromMemorySegment(I, w, p + 8L * j * L + 4L * L, LITTLE_ENDIAN)
-                            .reinterpretAsShorts();
-                    d1 = c.and((short) 15).mul(x0).add(d1);
-                    e1 = c.lanewise(LSHR, 4).and((short) 15).mul(x1).add(e1);
-                    d1 = c.lanewise(LSHR, 8).and((short) 15).mul(x2).add(d1);
-                    e1 = c.lanewise(LSHR, 12).mul(x3).add(e1);
+                    v = IntVector.fromMemorySegment(I, w, p + 8L * j * L, LITTLE_ENDIAN);
+                    d0 = v.and(CODES).reinterpretAsShorts().mul(x0).add(d0);
+                    e0 = v.lanewise(LSHR, 4).and(CODES).reinterpretAsShorts().mul(x1).add(e0);
+                    d0 = v.lanewise(LSHR, 8).and(CODES).reinterpretAsShorts().mul(x2).add(d0);
+                    e0 = v.lanewise(LSHR, 12).and(CODES).reinterpretAsShorts().mul(x3).add(e0);
+                    v = IntVector.fromMemorySegment(I, w, p + 8L * j * L + 4L * L, LITTLE_ENDIAN);
+                    d1 = v.and(CODES).reinterpretAsShorts().mul(x0).add(d1);
+                    e1 = v.lanewise(LSHR, 4).and(CODES).reinterpretAsShorts().mul(x1).add(e1);
+                    d1 = v.lanewise(LSHR, 8).and(CODES).reinterpretAsShorts().mul(x2).add(d1);
+                    e1 = v.lanewise(LSHR, 12).and(CODES).reinterpretAsShorts().mul(x3).add(e1);
                 }
                 FloatVector scale = FloatVector.broadcast(F, scales[so + u]);
                 sum += scales[so + all + u];
