@@ -59,7 +59,8 @@ public final class WeightQuantizer implements AutoCloseable {
                 new short[rows * groups],
                 new byte[rows * groups]);
         float @Nullable [] importance = inputs == null ? null : importance(inputs);
-        float[] @Nullable [] factors = inputs == null ? null : inputs.factors();
+        // Empty without inputs.
+        float[][] factors = inputs == null ? new float[0][] : inputs.factors();
         List<Future<?>> parts = new ArrayList<>();
         for (int part = 0; part < threads; part++) {
             int begin = (int) ((long) rows * part / threads);
@@ -100,7 +101,7 @@ public final class WeightQuantizer implements AutoCloseable {
             QuantizedRows result,
             float[] values,
             float @Nullable [] importance,
-            float[] @Nullable [] factors,
+            float[][] factors,
             int begin,
             int end) {
         BlockFormat.Grouped format = result.format();
@@ -125,7 +126,7 @@ public final class WeightQuantizer implements AutoCloseable {
                 } else {
                     result.codes()[from / 2] |= (byte) (code << 4);
                 }
-                if (factors != null) {
+                if (factors.length > 0) {
                     float error = rest[column] - (code - quantizer.zero()) * quantizer.scale();
                     makeUp(rest, column, error, factors[column / InputMoments.BLOCK]);
                 }
