@@ -75,8 +75,9 @@ final class QuantizeCommand implements Callable<Integer> {
     @Option(
             names = "--calibrate",
             paramLabel = "FILE",
-            description = "UTF-8 text like what the model will read: weights are scaled and rounded so that the outputs on it"
-                    + " change least.")
+            description =
+                    "UTF-8 text like what the model will read: weights are scaled and rounded so that the outputs on it"
+                            + " change least.")
     private @Nullable Path calibrate;
 
     @Option(
@@ -147,13 +148,14 @@ final class QuantizeCommand implements Callable<Integer> {
         }
         String text = TextInput.read(calibrate, "--calibrate");
         if (!HuggingFaceTokenizer.isPresent(model)) {
-            throw new DuoException("--model " + model + " has no tokenizer.json, which --calibrate needs; add the file");
+            throw new DuoException(
+                    "--model " + model + " has no tokenizer.json, which --calibrate needs; add the file");
         }
         try (Tokenizer tokenizer = HuggingFaceTokenizer.load(model)) {
             int[] all = tokenizer.encode(text, true);
             if (all.length < LEAST_CALIBRATION) {
-                throw new DuoException("--calibrate " + calibrate + " has " + all.length + " tokens; give a text of at least "
-                        + LEAST_CALIBRATION);
+                throw new DuoException("--calibrate " + calibrate + " has " + all.length
+                        + " tokens; give a text of at least " + LEAST_CALIBRATION);
             }
             return Arrays.copyOf(all, Math.min(all.length, most));
         }

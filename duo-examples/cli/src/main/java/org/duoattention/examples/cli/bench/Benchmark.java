@@ -68,6 +68,7 @@ public final class Benchmark {
             }
             contenders.forEach(contender -> {
                 checkpoint.run();
+                log.accept("warming up: " + contender.identity());
                 contender.warmUp();
             });
             for (Span span : prefills) {

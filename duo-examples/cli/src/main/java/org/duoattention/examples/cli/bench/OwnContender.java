@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 public final class OwnContender implements Contender {
     private static final int WARM_UP_STEPS = 32;
     private static final int WARM_UP_ROWS = 16;
-    private static final int WARM_UP_CHUNKS = 2;
+    private static final long WARM_UP_NANOS = 10_000_000_000L;
     /** A row long enough that every group size divides it. */
     private static final long ROW = 1 << 14;
 
@@ -86,16 +86,15 @@ public final class OwnContender implements Contender {
 
     @Override
     public void warmUp() {
-        int room = Math.addExact(2 * WARM_UP_STEPS * WARM_UP_ROWS, WARM_UP_CHUNKS * engine.chunk());
-        try (HybridCache small = engine.allocate(plan(room, 0))) {
+        int rows = Math.min(WARM_UP_ROWS, engine.chunk());
+        try (HybridCache small = engine.allocate(plan(WARM_UP_STEPS * (rows + 1) + engine.chunk(), 0))) {
             // Little by little, because code that is not compiled yet takes minutes for a whole chunk.
-            for (int i = 0; i < WARM_UP_STEPS; i++) {
+            long end = System.nanoTime() + WARM_UP_NANOS;
+            for (int i = 0; i < WARM_UP_STEPS && System.nanoTime() < end; i++) {
                 engine.feed(small, 1);
-                engine.feed(small, Math.min(WARM_UP_ROWS, engine.chunk()));
+                engine.feed(small, rows);
             }
-            for (int i = 0; i < WARM_UP_CHUNKS; i++) {
-                engine.feed(small, engine.chunk());
-            }
+            engine.feed(small, engine.chunk());
         }
     }
 
