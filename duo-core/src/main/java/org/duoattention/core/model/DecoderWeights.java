@@ -111,8 +111,7 @@ public final class DecoderWeights implements AutoCloseable {
     private Linear linear(String name, long out, long in, boolean bias) {
         Tensor weight = matrix(name + ".weight", out, in);
         linears.put(weight, name);
-        return new Linear(
-                weight, bias ? Optional.of(adopt(name + ".bias", out)) : Optional.empty());
+        return new Linear(weight, bias ? Optional.of(adopt(name + ".bias", out)) : Optional.empty());
     }
 
     /** The name of the linear layer within a decoder layer that has this weight, if one has. */

@@ -73,8 +73,7 @@ public final class ActivationAwareScaling {
             IntConsumer progress)
             throws InterruptedException {
         try (WeightQuantizer quantizer = new WeightQuantizer(threads)) {
-            ActivationAwareScaling scaling =
-                    new ActivationAwareScaling(source, config, format, statistics, quantizer);
+            ActivationAwareScaling scaling = new ActivationAwareScaling(source, config, format, statistics, quantizer);
             for (int layer = 0; layer < config.shape().layers(); layer++) {
                 scaling.layer("model.layers." + layer + ".");
                 progress.accept(1);
@@ -194,7 +193,11 @@ public final class ActivationAwareScaling {
             }
         }
         QuantizedRows quantized = quantizer.quantize(
-                format.forRows(width), scaled, linear.rows(), width, inputs.moments().dividedBy(factors));
+                format.forRows(width),
+                scaled,
+                linear.rows(),
+                width,
+                inputs.moments().dividedBy(factors));
         return linear.error(quantized, factors, inputs);
     }
 

@@ -162,7 +162,8 @@ public final class ActivationStatistics {
     Inputs of(String layer) {
         Inputs inputs = layers.get(layer);
         if (inputs == null) {
-            throw new IllegalArgumentException("no inputs of " + layer + " were seen, only of " + List.copyOf(layers.keySet()));
+            throw new IllegalArgumentException(
+                    "no inputs of " + layer + " were seen, only of " + List.copyOf(layers.keySet()));
         }
         return inputs;
     }

@@ -60,11 +60,7 @@ public final class CheckpointQuantizer implements AutoCloseable {
     private final QuantizationPlan plan;
 
     private CheckpointQuantizer(
-            Path model,
-            ModelConfig config,
-            QuantizationSettings settings,
-            Checkpoint source,
-            QuantizationPlan plan) {
+            Path model, ModelConfig config, QuantizationSettings settings, Checkpoint source, QuantizationPlan plan) {
         this.model = model;
         this.config = config;
         this.settings = settings;

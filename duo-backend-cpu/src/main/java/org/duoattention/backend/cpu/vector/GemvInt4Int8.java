@@ -79,14 +79,38 @@ final class GemvInt4Int8 {
                     ShortVector x3 = IntVector.broadcast(I, x[k + 3]).reinterpretAsShorts();
                     v = IntVector.fromMemorySegment(I, w, p + 8L * j * L, LITTLE_ENDIAN);
                     d0 = v.and(CODES).reinterpretAsShorts().mul(x0).add(d0);
-                    e0 = v.lanewise(LSHR, 4).and(CODES).reinterpretAsShorts().mul(x1).add(e0);
-                    d0 = v.lanewise(LSHR, 8).and(CODES).reinterpretAsShorts().mul(x2).add(d0);
-                    e0 = v.lanewise(LSHR, 12).and(CODES).reinterpretAsShorts().mul(x3).add(e0);
+                    e0 = v.lanewise(LSHR, 4)
+                            .and(CODES)
+                            .reinterpretAsShorts()
+                            .mul(x1)
+                            .add(e0);
+                    d0 = v.lanewise(LSHR, 8)
+                            .and(CODES)
+                            .reinterpretAsShorts()
+                            .mul(x2)
+                            .add(d0);
+                    e0 = v.lanewise(LSHR, 12)
+                            .and(CODES)
+                            .reinterpretAsShorts()
+                            .mul(x3)
+                            .add(e0);
                     v = IntVector.fromMemorySegment(I, w, p + 8L * j * L + 4L * L, LITTLE_ENDIAN);
                     d1 = v.and(CODES).reinterpretAsShorts().mul(x0).add(d1);
-                    e1 = v.lanewise(LSHR, 4).and(CODES).reinterpretAsShorts().mul(x1).add(e1);
-                    d1 = v.lanewise(LSHR, 8).and(CODES).reinterpretAsShorts().mul(x2).add(d1);
-                    e1 = v.lanewise(LSHR, 12).and(CODES).reinterpretAsShorts().mul(x3).add(e1);
+                    e1 = v.lanewise(LSHR, 4)
+                            .and(CODES)
+                            .reinterpretAsShorts()
+                            .mul(x1)
+                            .add(e1);
+                    d1 = v.lanewise(LSHR, 8)
+                            .and(CODES)
+                            .reinterpretAsShorts()
+                            .mul(x2)
+                            .add(d1);
+                    e1 = v.lanewise(LSHR, 12)
+                            .and(CODES)
+                            .reinterpretAsShorts()
+                            .mul(x3)
+                            .add(e1);
                 }
                 FloatVector scale = FloatVector.broadcast(F, scales[so + u]);
                 sum += scales[so + all + u];
