@@ -11,12 +11,15 @@ import java.util.stream.Stream;
 import jdk.incubator.vector.FloatVector;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.BFloat16;
 import org.duoattention.backend.cpu.kernel.CpuKernels;
 import org.duoattention.backend.cpu.kernel.KvHead;
 import org.duoattention.backend.cpu.kernel.Matrix;
 import org.duoattention.backend.cpu.kernel.PackedInput;
+import org.duoattention.backend.cpu.kernel.QuantizedWeight;
 import org.duoattention.backend.cpu.kernel.SlotRuns;
 import org.duoattention.backend.cpu.kernel.Weight;
 import org.duoattention.backend.cpu.kernel.Workspace;
@@ -27,6 +30,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * The vector kernels against the scalar ones, which sum in double precision, over sizes around every vector width and at
@@ -74,6 +78,10 @@ class VectorKernelsTest {
     }
 
     private PackedInput packed(Matrix x, Weight weight, int parts) {
+        return packed(vector, x, weight, parts);
+    }
+
+    private static PackedInput packed(CpuKernels vector, Matrix x, Weight weight, int parts) {
         PackedInput packed = new PackedInput();
         int tokens = (int) x.rows();
         int form = vector.inputForm(tokens, weight);
@@ -84,6 +92,69 @@ class VectorKernelsTest {
             }
         }
         return packed;
+    }
+
+    /** Groups that no word, no unit and no slice divides, and such that are longer than a slice. */
+    @ParameterizedTest
+    @ValueSource(ints = {2, 6, 10, 48, 96, 130, 256, 300, 544})
+    void linearOfUnusualGroups(int group) {
+        CpuKernels exact = new VectorKernels(false);
+        int in = group * Math.max(1, 600 / group);
+        for (int bits : new int[] {4, 8}) {
+            for (boolean asymmetric : new boolean[] {false, true}) {
+                QuantizedSpec spec =
+                        new QuantizedSpec(new BlockFormat.Grouped(bits, group, asymmetric, DType.F16), 70, in);
+                QuantizedMatrix source = quantized(spec);
+                QuantizedWeight weight = repacked(exact, source);
+                QuantizedWeight reference = repacked(scalar, source);
+                for (int tokens : new int[] {1, 3, 23}) {
+                    Matrix x = matrix(DType.F32, tokens, in);
+                    Matrix actual = matrix(DType.F32, tokens, 70);
+                    Matrix expected = matrix(DType.F32, tokens, 70);
+                    PackedInput packed = packed(exact, x, weight, 3);
+                    exact.linear(x, packed, weight, null, actual, 0, 70, workspace);
+                    scalar.linear(x, packed, reference, null, expected, 0, 70, workspace);
+                    assertClose(actual, expected, 2e-5 * Math.sqrt(in));
+                    if (bits == 4 && group % VectorKernels.ROUNDED_UNIT == 0) {
+                        vector.linear(x, packed(vector, x, weight, 1), weight, null, actual, 0, 70, workspace);
+                        // Products of size 1 with inputs rounded to one in 127.
+                        assertClose(actual, expected, 0.05 * Math.sqrt(in));
+                    }
+                }
+                Matrix row = matrix(DType.F32, 1, in);
+                Matrix same = matrix(DType.F32, 1, in);
+                exact.widen(weight, 69, 70, row, 0, workspace);
+                scalar.widen(reference, 69, 70, same, 0, workspace);
+                assertClose(row, same, 0);
+            }
+        }
+    }
+
+    private QuantizedMatrix quantized(QuantizedSpec spec) {
+        MemorySegment codes = arena.allocate(spec.codeBytes());
+        for (long i = 0; i < codes.byteSize(); i++) {
+            codes.set(ValueLayout.JAVA_BYTE, i, (byte) random.nextInt());
+        }
+        return new QuantizedMatrix(
+                spec,
+                codes,
+                halves(spec.scaleBytes(), 1f / spec.format().largestCode()),
+                halves(spec.offsetBytes(), 1));
+    }
+
+    private MemorySegment halves(long bytes, float size) {
+        MemorySegment segment = arena.allocate(bytes);
+        for (long i = 0; i < bytes; i += 2) {
+            short bits = Float.floatToFloat16(size * (random.nextFloat() - 0.5f));
+            segment.set(ValueLayout.JAVA_SHORT_UNALIGNED, i, bits);
+        }
+        return segment;
+    }
+
+    private QuantizedWeight repacked(CpuKernels kernels, QuantizedMatrix source) {
+        MemorySegment memory = arena.allocate(kernels.quantizedBytes(source.spec()), 64);
+        kernels.repack(source, memory, 0, source.spec().rows());
+        return new QuantizedWeight(memory, source.spec());
     }
 
     /** A result must not depend on how rows are cut into parts. */
