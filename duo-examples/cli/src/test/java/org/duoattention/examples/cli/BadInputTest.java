@@ -20,6 +20,7 @@ class BadInputTest {
     private static final String GENERATE = "generate --model NANO --ids 1,2,3 --max-new-tokens 2 --quiet ";
     private static final String PERPLEXITY = "eval perplexity --model NANO --text FILE --quiet ";
     private static final String BENCH = "bench --shape llama-3.2-1b --quiet ";
+    private static final String QUANTIZE = "quantize --model NANO --out DIR/q --quiet ";
     private static final String NEEDLE = "needle --quiet ";
 
     @TempDir
@@ -86,6 +87,21 @@ class BadInputTest {
                 bad(BENCH + "--repeats 0", "--repeats", "0"),
                 bad(BENCH + "--chunk 0", "--chunk", "0"),
                 bad(BENCH + "--retrieval 2", "--retrieval", "2"),
+                bad(QUANTIZE + "--weights int4 --calibrate FILE --calibrate-tokens 5", "--calibrate-tokens", "5"),
+                bad(QUANTIZE + "--weights int4 --calibrate-tokens 500", "--calibrate-tokens", "--calibrate"),
+                bad(QUANTIZE + "--weights int4 --calibrate FILE", "--calibrate", "tokens"),
+                bad(QUANTIZE + "--weights int4 --calibrate DIR/none.txt", "--calibrate", "none.txt"),
+                bad(QUANTIZE + "--weights int4 --group 48", "--group", "48", "128"),
+                bad(QUANTIZE + "--weights int4 --group row", "--group", "row"),
+                bad(QUANTIZE + "--weights int3", "--weights", "int3"),
+                bad(QUANTIZE + "--weights int4 --lm-head f16", "--lm-head", "f16"),
+                bad(QUANTIZE + "--weights int4 --lm-head int8", "tie_word_embeddings"),
+                bad(QUANTIZE + "--weights int4 --embedding int2", "--embedding", "int2"),
+                bad("quantize --model NANO --out DIR/q", "--weights"),
+                bad("quantize --model NANO --weights int4", "--out"),
+                bad("quantize --model DIR/nowhere --weights int4 --out DIR/q", "nowhere"),
+                bad("quantize --model NANO --weights int4 --out DIR --quiet", "not empty"),
+                bad("quantize --model NANO --weights int4 --out FILE --quiet", "--out", "file.txt"),
                 // names that do not exist: what does is listed
                 bad(GENERATE + "--policy nonsense", "nonsense", "full", "duo", "streaming"),
                 bad(NEEDLE + "--policies full,nonsense", "nonsense", "full", "duo", "streaming"),
