@@ -160,8 +160,7 @@ class CheckpointQuantizerTest {
         assertThatThrownBy(() -> CheckpointQuantizer.open(CHECKPOINTS.resolve("awq-int4"), settings(narrow, LARGE)))
                 .isInstanceOf(DuoException.class)
                 .hasMessageContaining("quantised already");
-        QuantizationSettings head =
-                new QuantizationSettings(narrow, Optional.of(narrow), Optional.empty(), LARGE, 1);
+        QuantizationSettings head = new QuantizationSettings(narrow, Optional.of(narrow), Optional.empty(), LARGE, 1);
         assertThatThrownBy(() -> CheckpointQuantizer.open(CHECKPOINTS.resolve("qwen3"), head))
                 .isInstanceOf(DuoException.class)
                 .hasMessageContaining("tie_word_embeddings");
@@ -172,8 +171,9 @@ class CheckpointQuantizerTest {
         try (CheckpointQuantizer quantizer = CheckpointQuantizer.open(
                 CHECKPOINTS.resolve("mistral"), settings(new MatrixFormat(4, 16, false), LARGE))) {
             assertThatThrownBy(() -> quantizer.write(
-                            directory.resolve("out"), Rescaling.NONE, bytes -> Thread.currentThread()
-                                    .interrupt()))
+                            directory.resolve("out"),
+                            Rescaling.NONE,
+                            bytes -> Thread.currentThread().interrupt()))
                     .isInstanceOf(InterruptedException.class);
             assertThat(Thread.interrupted()).isFalse();
         }

@@ -28,8 +28,14 @@ class WeightQuantizerTest {
 
     @ParameterizedTest
     @CsvSource({
-        "4, 32, false", "4, 64, false", "4, 128, false", "4, 32, true", "4, 128, true",
-        "8, 32, false", "8, 256, false", "8, 256, true"
+        "4, 32, false",
+        "4, 64, false",
+        "4, 128, false",
+        "4, 32, true",
+        "4, 128, true",
+        "8, 32, false",
+        "8, 256, false",
+        "8, 256, true"
     })
     void errorsAreNoLargerThanThoseOfPlainRounding(int bits, int group, boolean asymmetric) throws Exception {
         BlockFormat.Grouped format = new BlockFormat.Grouped(bits, group, asymmetric, DType.F16);
@@ -44,7 +50,8 @@ class WeightQuantizerTest {
                     error += Math.pow(values[row * COLUMNS + i] - read[i], 2);
                 }
                 double plain = plain(values, row * COLUMNS + from, group, bits, asymmetric);
-                // Scales are rounded to binary16, which moves 127 steps by up to 1/16 of one; those of plain rounding are not.
+                // Scales are rounded to binary16, which moves 127 steps by up to 1/16 of one; those of plain rounding
+                // are not.
                 assertThat(error).isLessThanOrEqualTo(plain * 1.05 + 1e-12);
             }
         }
@@ -96,8 +103,8 @@ class WeightQuantizerTest {
         BlockFormat.Grouped format = new BlockFormat.Grouped(4, 128, false, DType.F16);
         float[] values = weights(new Random(3));
         QuantizedRows whole = quantizer.quantize(format, values, ROWS, COLUMNS, null);
-        QuantizedRows piece = quantizer.quantize(
-                format, Arrays.copyOfRange(values, 8 * COLUMNS, 12 * COLUMNS), 4, COLUMNS, null);
+        QuantizedRows piece =
+                quantizer.quantize(format, Arrays.copyOfRange(values, 8 * COLUMNS, 12 * COLUMNS), 4, COLUMNS, null);
 
         assertThat(piece.codes()).isEqualTo(Arrays.copyOfRange(whole.codes(), 8 * COLUMNS / 2, 12 * COLUMNS / 2));
         assertThat(piece.scales()).isEqualTo(Arrays.copyOfRange(whole.scales(), 16, 24));

@@ -27,7 +27,8 @@ class QuantizeCommandTest {
     void theCopyIsSmallerAndGenerates(String options) throws IOException {
         Path text = Files.writeString(directory.resolve("text"), "It was the best of all the old days. ".repeat(200));
         Path out = directory.resolve("out");
-        String line = "quantize --model " + Cli.NANO + " --out " + out + " --json - " + options.replace("TEXT", "" + text);
+        String line =
+                "quantize --model " + Cli.NANO + " --out " + out + " --json - " + options.replace("TEXT", "" + text);
         JsonNode json = Cli.run(line.split(" ")).ok().json();
 
         assertThat(json.get("targetBytes").longValue())
@@ -38,7 +39,15 @@ class QuantizeCommandTest {
         for (String file : new String[] {"tokenizer.json", "generation_config.json", "heads/config.json"}) {
             assertThat(out.resolve(file)).hasSameBinaryContentAs(Cli.NANO.resolve(file));
         }
-        assertThat(Cli.run("generate", "--model", out.toString(), "--prompt", "It was", "--max-new-tokens", "4", "--quiet")
+        assertThat(Cli.run(
+                                "generate",
+                                "--model",
+                                out.toString(),
+                                "--prompt",
+                                "It was",
+                                "--max-new-tokens",
+                                "4",
+                                "--quiet")
                         .ok()
                         .out())
                 .isNotBlank();
