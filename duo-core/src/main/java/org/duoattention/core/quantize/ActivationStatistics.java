@@ -123,7 +123,7 @@ public final class ActivationStatistics {
                         + config.shape().queryWidth()
                         + config.shape().intermediateSize());
         long fitting = SAMPLE_BYTES / (Float.BYTES * widths);
-        int samples = (int) Math.min(ids.length, Math.clamp(fitting, LEAST_SAMPLES, MOST_SAMPLES));
+        int samples = Math.min(ids.length, Math.clamp(fitting, LEAST_SAMPLES, MOST_SAMPLES));
         ActivationStatistics statistics = new ActivationStatistics(ids.length, samples);
         HeadSet heads = HeadSet.range(config.shape().kvHeads());
         CachePlan plan = new CachePlan(
