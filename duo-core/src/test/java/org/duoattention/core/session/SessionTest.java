@@ -359,7 +359,7 @@ class SessionTest {
             refused(() -> session.prefill(new int[] {-1}), "Token id -1");
             refused(() -> session.prefill(ids(257, 14)), "257 tokens", "256");
             refused(() -> session.generate(tokens(1)), "prefill a prompt first");
-            refused(() -> session.prefill("text"), "no tokenizer.json");
+            refused(() -> session.prefill("text"), "no tokenizer;", "tokenizer.json");
             refused(
                     () -> {
                         session.prefill(ids(3, 15));
