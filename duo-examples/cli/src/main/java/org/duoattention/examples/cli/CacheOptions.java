@@ -6,19 +6,18 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.cache.PlanInput;
 import org.duoattention.api.head.HeadMask;
 import org.duoattention.api.head.HeadMaskRequest;
 import org.duoattention.core.DuoException;
-import org.duoattention.core.cache.KvType;
 import org.duoattention.core.head.HeadPattern;
 import org.duoattention.core.head.PatternDirectory;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Model;
 import org.duoattention.core.session.SessionBuilder;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** What the cache keeps: retrieval heads, window, chunks and storage format. */
@@ -80,21 +79,8 @@ final class CacheOptions {
                     + " (default: ${DEFAULT-VALUE}).")
     private PrefillMode prefillMode = PrefillMode.UPSTREAM;
 
-    @Option(
-            names = "--kv",
-            paramLabel = "TYPE",
-            converter = Choices.Kv.class,
-            defaultValue = "f16",
-            description = "Storage of keys and values: f32, f16, bf16, int8 or int4, the last two also with a group"
-                    + " (int4/32; default group: the head) (default: ${DEFAULT-VALUE}).")
-    private KvType kv = KvType.parse("f16");
-
-    @Option(
-            names = "--streaming-kv",
-            paramLabel = "TYPE",
-            converter = Choices.Kv.class,
-            description = "Storage of streaming heads, if it is to differ from --kv.")
-    private @Nullable KvType streamingKv;
+    @Mixin
+    private KvOptions kv = new KvOptions();
 
     /**
      * The retrieval heads that were chosen.
@@ -115,11 +101,11 @@ final class CacheOptions {
      * @param hasDefaultPattern whether the model brings a pattern, to which sparsity and threshold may apply
      */
     void check(Duo duo, List<String> policies, boolean hasDefaultPattern) {
-        atLeast("--sink", sink, 0);
-        atLeast("--recent", recent, 1);
-        atLeast("--chunk", chunk, 1);
-        share("--sparsity", sparsity);
-        share("--threshold", threshold);
+        Ranges.atLeast("--sink", sink, 0);
+        Ranges.atLeast("--recent", recent, 1);
+        Ranges.atLeast("--chunk", chunk, 1);
+        Ranges.share("--sparsity", sparsity);
+        Ranges.share("--threshold", threshold);
         exclusive("--heads", heads, "--mask", mask);
         exclusive("--sparsity", sparsity, "--threshold", threshold);
         String selection = sparsity != null ? "--sparsity" : "--threshold";
@@ -129,24 +115,10 @@ final class CacheOptions {
                     selection + " chooses heads of a pattern; give its directory with --heads DIR, or leave "
                             + selection + " out");
         }
-        Set<PlanInput> inputs = policies.stream()
-                .flatMap(policy -> duo.policies().require(policy).inputs().stream())
-                .collect(Collectors.toSet());
-        String which =
-                policies.size() == 1 ? "policy " + policies.getFirst() : "none of " + String.join(", ", policies);
-        String verb = policies.size() == 1 ? " does not use " : " uses ";
-        if (namesHeads() && !inputs.contains(PlanInput.HEADS)) {
-            throw new DuoException(which + verb + "retrieval heads; leave " + (mask != null ? "--mask" : "--heads")
-                    + " out, or choose policy duo");
-        }
-        if ((sink != null || recent != null) && !inputs.contains(PlanInput.WINDOW)) {
-            throw new DuoException(which + verb + "sink and recent tokens; leave "
-                    + (sink != null ? "--sink" : "--recent") + " out, or choose policy duo or streaming");
-        }
-        if (streamingKv != null && !inputs.contains(PlanInput.WINDOW)) {
-            throw new DuoException(which + (policies.size() == 1 ? " has no" : " has")
-                    + " streaming heads; leave --streaming-kv out, or choose policy duo or streaming");
-        }
+        PolicyInputs inputs = PolicyInputs.of(duo, policies);
+        inputs.checkHeads(namesHeads() ? (mask != null ? "--mask" : "--heads") : null);
+        inputs.checkWindow(sink, recent);
+        kv.check(inputs);
     }
 
     /**
@@ -194,10 +166,10 @@ final class CacheOptions {
     SessionBuilder session(Duo duo, Model model, String policy, Optional<Heads> chosen, int defaultChunk) {
         SessionBuilder builder = model.session()
                 .policy(policy)
-                .kv(kv.format(model.shape().headDim()))
                 .chunk(chunk == null ? defaultChunk : chunk)
                 .prefillMode(prefillMode);
         Set<PlanInput> inputs = duo.policies().require(policy).inputs();
+        kv.apply(builder, model.shape().headDim(), inputs);
         if (inputs.contains(PlanInput.HEADS)) {
             builder.heads(chosen.orElseThrow(() -> new DuoException("policy " + policy
                             + " needs to know the retrieval heads of " + model.name()
@@ -205,9 +177,6 @@ final class CacheOptions {
                     .mask());
         }
         if (inputs.contains(PlanInput.WINDOW)) {
-            if (streamingKv != null) {
-                builder.streamingKv(streamingKv.format(model.shape().headDim()));
-            }
             Optional<HeadPattern> pattern = chosen.flatMap(Heads::pattern);
             Integer sinks =
                     sink != null ? sink : pattern.map(HeadPattern::sinkSize).orElse(null);
@@ -234,18 +203,6 @@ final class CacheOptions {
                 : chosen.flatMap(Heads::pattern)
                         .map(pattern -> (long) pattern.sinkSize() + pattern.recentSize())
                         .orElse(0L);
-    }
-
-    private static void atLeast(String option, @Nullable Integer value, int minimum) {
-        if (value != null && value < minimum) {
-            throw new DuoException(option + " is " + value + "; it must be at least " + minimum);
-        }
-    }
-
-    private static void share(String option, @Nullable Double value) {
-        if (value != null && !(value >= 0 && value <= 1)) {
-            throw new DuoException(option + " is " + value + "; it must lie between 0 and 1");
-        }
     }
 
     private static void exclusive(String one, @Nullable Object first, String other, @Nullable Object second) {
