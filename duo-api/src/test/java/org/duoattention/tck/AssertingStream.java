@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.duoattention.api.backend.ComputeStream;
+import org.duoattention.api.backend.Gradients;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Rope;
@@ -300,6 +301,11 @@ final class AssertingStream implements ComputeStream {
         delegate.restore(target.delegate(), source);
         target.sinceEviction = 0;
         target.lastAppend = 0;
+    }
+
+    @Override
+    public Gradients gradients() {
+        return delegate.gradients();
     }
 
     @Override

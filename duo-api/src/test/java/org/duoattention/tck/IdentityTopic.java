@@ -159,6 +159,7 @@ abstract class IdentityTopic extends BackendTopic {
                             () -> rig.stream.restore(slab, rig.arena.allocate(8)));
                 case QUANTIZED_WEIGHTS ->
                     List.of(() -> rig.closing(device.adopt(matrix)), () -> device.bytes(matrix.spec()));
+                case GRADIENTS -> List.of(() -> rig.stream.gradients());
                 case QUANTIZED_CACHE -> List.of(() -> device.bytes(quantized), () -> rig.slab(quantized));
             };
             for (ThrowingCallable call : calls) {

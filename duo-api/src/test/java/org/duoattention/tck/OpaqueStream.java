@@ -9,12 +9,14 @@ import java.util.Optional;
 import java.util.Queue;
 import org.duoattention.api.backend.Capability;
 import org.duoattention.api.backend.ComputeStream;
+import org.duoattention.api.backend.Gradients;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Rope;
 import org.duoattention.api.backend.Slab;
 import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.backend.Tensor;
+import org.duoattention.api.backend.UnsupportedCapabilityException;
 import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.ScoreSpec;
 import org.duoattention.api.cache.SlotTable;
@@ -390,6 +392,11 @@ final class OpaqueStream implements ComputeStream {
             target.slots.clear();
             target.slots.addAll(snapshot.slots());
         });
+    }
+
+    @Override
+    public Gradients gradients() {
+        throw new UnsupportedCapabilityException(device.backendId(), Capability.GRADIENTS);
     }
 
     @Override

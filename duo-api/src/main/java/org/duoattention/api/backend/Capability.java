@@ -20,7 +20,9 @@ public enum Capability {
      * org.duoattention.api.tensor.BlockFormat.Grouped} formats that are asymmetric with F16 scales. The group divides
      * {@code headDim}.
      */
-    QUANTIZED_CACHE("a quantised cache");
+    QUANTIZED_CACHE("a quantised cache"),
+    /** {@link ComputeStream#gradients}, which identification by optimisation needs. */
+    GRADIENTS("gradients");
 
     private final String label;
 

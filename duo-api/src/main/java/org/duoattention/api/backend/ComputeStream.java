@@ -206,6 +206,15 @@ public interface ComputeStream extends AutoCloseable {
         }
     }
 
+    // Optional
+
+    /**
+     * The backward operations of this stream; the same object every time, ordered with the stream's other operations.
+     *
+     * @throws UnsupportedCapabilityException without {@link Capability#GRADIENTS}
+     */
+    Gradients gradients();
+
     /** Releases the stream; no effect the second time. Work already queued is finished first. */
     @Override
     void close();

@@ -6,6 +6,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.List;
 import org.duoattention.api.backend.ComputeStream;
+import org.duoattention.api.backend.Gradients;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Rope;
@@ -142,6 +143,11 @@ public final class ObservedStream implements ComputeStream {
     @Override
     public void restore(Slab slab, MemorySegment source) {
         below.restore(slab, source);
+    }
+
+    @Override
+    public Gradients gradients() {
+        return below.gradients();
     }
 
     @Override

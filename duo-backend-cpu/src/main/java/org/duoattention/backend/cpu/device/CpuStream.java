@@ -9,12 +9,15 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import org.duoattention.api.backend.Capability;
 import org.duoattention.api.backend.ComputeStream;
+import org.duoattention.api.backend.Gradients;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Rope;
 import org.duoattention.api.backend.Slab;
 import org.duoattention.api.backend.Tensor;
+import org.duoattention.api.backend.UnsupportedCapabilityException;
 import org.duoattention.api.cache.ScoreSpec;
 import org.duoattention.api.cache.SlotTable;
 import org.duoattention.api.model.ModelShape;
@@ -457,6 +460,11 @@ final class CpuStream implements ComputeStream {
     public void restore(Slab slab, MemorySegment source) {
         requireOpen();
         arguments.slab(slab).restore(source);
+    }
+
+    @Override
+    public Gradients gradients() {
+        throw new UnsupportedCapabilityException(backendId, Capability.GRADIENTS);
     }
 
     @Override
