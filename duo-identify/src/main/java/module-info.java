@@ -6,6 +6,7 @@ module org.duoattention.identify {
     requires static org.jspecify;
 
     exports org.duoattention.identify.constructed;
+    exports org.duoattention.identify.data;
     exports org.duoattention.identify.task;
     exports org.duoattention.identify.text;
 }

@@ -1,0 +1,3 @@
+/** The sequences on which heads are identified. */
+@org.jspecify.annotations.NullMarked
+package org.duoattention.identify.data;
