@@ -7,6 +7,7 @@ module org.duoattention.identify {
 
     exports org.duoattention.identify.constructed;
     exports org.duoattention.identify.data;
+    exports org.duoattention.identify.score;
     exports org.duoattention.identify.task;
     exports org.duoattention.identify.text;
 }

@@ -2,9 +2,7 @@ package org.duoattention.identify.task;
 
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.Iterator;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.Random;
 import org.duoattention.core.DuoException;
 import org.duoattention.identify.text.HaystackText;
@@ -38,7 +36,7 @@ public final class PasskeyTask {
      */
     public PasskeyPrompt prompt(PasskeySpec spec) {
         Random random = Seeds.random(spec.seed(), spec.contextTokens(), Double.doubleToLongBits(spec.depth()));
-        List<List<String>> passkeys = passkeys(spec, random);
+        List<List<String>> passkeys = PasskeyWording.draw(random, spec.needles(), spec.words());
         List<String> needles = new ArrayList<>();
         int needleTokens = 0;
         for (int i = 0; i < passkeys.size(); i++) {
@@ -52,7 +50,7 @@ public final class PasskeyTask {
         if (room < slack) {
             throw tooShort(spec, (long) spec.contextTokens() - room + slack);
         }
-        Straw straw = gather(room, spec.seed());
+        HaystackSentences straw = HaystackSentences.gather(haystack, encoder, room, spec.seed());
         while (true) {
             Placed placed = place(spec, straw, random.nextLong());
             String text = assemble(straw, placed, needles) + PasskeyWording.question(placed.asked());
@@ -66,9 +64,9 @@ public final class PasskeyTask {
                         answer,
                         count(" " + answer + "\n"),
                         encoder.encode(text.substring(0, text.indexOf(needles.get(placed.asked()))), true).length,
-                        straw.repeats);
+                        straw.repeats());
             }
-            if (straw.sentences.isEmpty()) {
+            if (straw.isEmpty()) {
                 throw tooShort(spec, ids.length);
             }
             straw.shorten(excess);
@@ -81,39 +79,10 @@ public final class PasskeyTask {
                 + " after them; at least " + needed + " are needed");
     }
 
-    private static List<List<String>> passkeys(PasskeySpec spec, Random random) {
-        List<List<String>> passkeys = new ArrayList<>();
-        for (int i = 0; i < spec.needles(); i++) {
-            List<String> words = new ArrayList<>(PasskeyWording.WORDS);
-            Collections.shuffle(words, random);
-            passkeys.add(List.copyOf(words.subList(0, spec.words())));
-        }
-        return passkeys;
-    }
-
-    private Straw gather(int room, long start) {
-        Straw straw = new Straw();
-        OptionalInt distinct = haystack.distinctParagraphs();
-        Iterator<List<String>> paragraphs = haystack.paragraphs(start);
-        for (int taken = 0; straw.tokens < room; taken++) {
-            if (distinct.isPresent()) {
-                straw.repeats = taken / distinct.getAsInt();
-            }
-            List<String> paragraph = paragraphs.next();
-            for (int i = 0; i < paragraph.size() && straw.tokens < room; i++) {
-                boolean last = i == paragraph.size() - 1;
-                String sentence = paragraph.get(i) + (last ? "\n" : " ");
-                straw.add(sentence, count(last ? sentence : " " + paragraph.get(i)));
-            }
-        }
-        straw.shorten(straw.tokens - room);
-        return straw;
-    }
-
     /** Chooses the boundaries between sentences at which the needles go. */
-    private static Placed place(PasskeySpec spec, Straw straw, long seed) {
+    private static Placed place(PasskeySpec spec, HaystackSentences straw, long seed) {
         Random random = Seeds.random(seed);
-        int last = Math.max(spec.lead(), straw.tokens - spec.reach());
+        int last = Math.max(spec.lead(), straw.tokens() - spec.reach());
         int wanted = (int) Math.round(spec.lead() + spec.depth() * (last - spec.lead()));
         List<Integer> boundaries = new ArrayList<>();
         int asked = straw.boundary(wanted, spec.lead(), last);
@@ -125,29 +94,13 @@ public final class PasskeyTask {
         return new Placed(boundaries, boundaries.indexOf(asked));
     }
 
-    private static String assemble(Straw straw, Placed placed, List<String> needles) {
-        StringBuilder text = new StringBuilder();
-        int needle = 0;
-        for (int i = 0; i <= straw.sentences.size(); i++) {
-            for (; needle < needles.size() && placed.boundaries().get(needle) == i; needle++) {
-                breakLine(text);
-                text.append(needles.get(needle)).append('\n');
-            }
-            if (i < straw.sentences.size()) {
-                text.append(straw.sentences.get(i));
-            }
+    private static String assemble(HaystackSentences straw, Placed placed, List<String> needles) {
+        List<String> parts = straw.parts(placed.boundaries());
+        StringBuilder text = new StringBuilder(parts.getFirst());
+        for (int i = 0; i < needles.size(); i++) {
+            text.append(needles.get(i)).append('\n').append(parts.get(i + 1));
         }
-        breakLine(text);
         return text.toString();
-    }
-
-    private static void breakLine(StringBuilder text) {
-        int end = text.length();
-        if (end > 0 && text.charAt(end - 1) == ' ') {
-            text.setCharAt(end - 1, '\n');
-        } else if (end > 0 && text.charAt(end - 1) != '\n') {
-            text.append('\n');
-        }
     }
 
     private int count(String text) {
@@ -161,44 +114,4 @@ public final class PasskeyTask {
      * @param asked index of the needle that is asked for
      */
     private record Placed(List<Integer> boundaries, int asked) {}
-
-    /** Sentences of the haystack, each with the white space after it, and their tokens. */
-    private static final class Straw {
-        private final List<String> sentences = new ArrayList<>();
-        /** Tokens of this many first sentences. */
-        private final List<Integer> ends = new ArrayList<>(List.of(0));
-
-        private int tokens;
-        private int repeats;
-
-        void add(String sentence, int count) {
-            sentences.add(sentence);
-            tokens += count;
-            ends.add(tokens);
-        }
-
-        /** Takes at least this many tokens off the end, if there are so many. */
-        void shorten(int excess) {
-            int keep = tokens - excess;
-            while (tokens > keep && !sentences.isEmpty()) {
-                sentences.removeLast();
-                ends.removeLast();
-                tokens = ends.getLast();
-            }
-        }
-
-        /** The boundary nearest to a token, from {@code first} to {@code last} tokens where there is one. */
-        int boundary(int token, int first, int last) {
-            int found = Collections.binarySearch(ends, token);
-            int above = found >= 0 ? found : -found - 1;
-            int low = Math.max(0, above - 1);
-            int high = Math.min(above, sentences.size());
-            boolean lowFits = ends.get(low) >= first;
-            boolean highFits = ends.get(high) <= last;
-            if (lowFits == highFits) {
-                return token - ends.get(low) < ends.get(high) - token ? low : high;
-            }
-            return lowFits ? low : high;
-        }
-    }
 }

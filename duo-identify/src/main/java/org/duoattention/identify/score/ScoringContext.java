@@ -1,0 +1,54 @@
+package org.duoattention.identify.score;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.duoattention.api.backend.Device;
+import org.duoattention.api.model.ModelShape;
+import org.duoattention.core.head.HeadPattern;
+import org.duoattention.core.load.WeightSource;
+import org.duoattention.core.model.ModelConfig;
+import org.duoattention.core.session.Model;
+import org.duoattention.identify.data.MultiPasskeyData;
+
+/**
+ * What heads are scored on.
+ *
+ * @param model name of the model, for messages
+ * @param device what the model runs on; stays open
+ * @param config the model
+ * @param weights its weights; stay open
+ * @param data sequences with passkeys
+ * @param sinks first tokens that a streaming head keeps; at least 0
+ * @param recent last tokens that a streaming head keeps; at least 1
+ */
+public record ScoringContext(
+        String model,
+        Device device,
+        ModelConfig config,
+        WeightSource weights,
+        MultiPasskeyData data,
+        int sinks,
+        int recent) {
+    /** An open model, which stays open. */
+    public static ScoringContext of(Model model, MultiPasskeyData data, int sinks, int recent) {
+        return new ScoringContext(model.name(), model.device(), model.config(), model.weights(), data, sinks, recent);
+    }
+
+    /** The model's extents. */
+    public ModelShape shape() {
+        return config.shape();
+    }
+
+    /**
+     * The pattern of a scorer.
+     *
+     * @param scores layers x KV heads, 0 to 1
+     * @param settings what else belongs into the pattern's config.json
+     */
+    HeadPattern pattern(HeadScorer scorer, double[][] scores, Map<String, Object> settings) {
+        Map<String, Object> all = new LinkedHashMap<>();
+        all.put("scorer", scorer.name());
+        all.putAll(settings);
+        return new HeadPattern(scores, sinks, recent, all);
+    }
+}
