@@ -8,6 +8,7 @@ module org.duoattention.identify {
     exports org.duoattention.identify.constructed;
     exports org.duoattention.identify.data;
     exports org.duoattention.identify.score;
+    exports org.duoattention.identify.distill;
     exports org.duoattention.identify.task;
     exports org.duoattention.identify.text;
 }

@@ -1,6 +1,7 @@
 package org.duoattention.core.load;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -85,6 +86,11 @@ public final class Checkpoint implements WeightSource, AutoCloseable {
     @Override
     public Optional<HostTensor> find(String name) {
         return Optional.ofNullable(tensors.get(name)).map(tensor -> toHost(name, tensor));
+    }
+
+    @Override
+    public Optional<MemorySegment> bytes(String name) {
+        return Optional.ofNullable(tensors.get(name)).map(StoredTensor::data);
     }
 
     @Override

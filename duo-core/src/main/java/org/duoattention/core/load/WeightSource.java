@@ -1,6 +1,7 @@
 package org.duoattention.core.load;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -41,6 +42,11 @@ public interface WeightSource {
      */
     default HostWeight matrix(String name, long rows, long columns, Arena arena) {
         return get(name, rows, columns);
+    }
+
+    /** A tensor's bytes as they are stored, of whatever type, if there is one of that name; read-only use. */
+    default Optional<MemorySegment> bytes(String name) {
+        return find(name).map(HostTensor::data);
     }
 
     /** Whether any matrix is quantised. */

@@ -1,12 +1,9 @@
 package org.duoattention.core.model;
 
-import java.util.List;
 import org.duoattention.api.backend.ComputeStream;
 import org.duoattention.api.backend.PrefillMode;
-import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Rope;
 import org.duoattention.api.backend.Tensor;
-import org.duoattention.api.model.ModelShape;
 import org.duoattention.core.cache.HybridCache;
 import org.duoattention.core.model.DecoderWeights.Layer;
 
@@ -17,21 +14,21 @@ import org.duoattention.core.model.DecoderWeights.Layer;
  * <p>Stateless between calls but for the scratch tensors; used by the thread that owns the stream.
  */
 public final class Decoder {
-    private final ModelConfig config;
     private final DecoderWeights weights;
     private final Activations scratch;
     private final RopeFrequencies rope;
+    private final LayerParts parts;
     private final float epsilon;
     private final float scale;
 
     /** A decoder over given weights and scratch tensors, both owned by the caller. */
     public Decoder(ModelConfig config, RopeFrequencies rope, DecoderWeights weights, Activations scratch) {
-        this.config = config;
         this.weights = weights;
         this.scratch = scratch;
         this.rope = rope;
-        this.epsilon = (float) config.rmsNormEps();
-        this.scale = (float) (1 / Math.sqrt(config.shape().headDim()));
+        this.parts = new LayerParts(config);
+        this.epsilon = parts.epsilon();
+        this.scale = parts.scale();
     }
 
     /**
@@ -44,7 +41,6 @@ public final class Decoder {
         if (ids.length == 0 || ids.length > scratch.maxChunk()) {
             throw new IllegalArgumentException("a chunk has 1 to " + scratch.maxChunk() + " tokens, not " + ids.length);
         }
-        ModelShape shape = config.shape();
         int n = ids.length;
         long position = cache.length();
         Rope rotation = rope.at(position + n);
@@ -66,20 +62,11 @@ public final class Decoder {
             } else {
                 stream.addRmsNorm(residual, delta, layer.inputNorm(), epsilon, normed);
             }
-            stream.linears(
-                    normed, List.of(layer.q().to(q), layer.k().to(k), layer.v().to(v)));
-            layer.qNorm().ifPresent(norm -> stream.rmsNorm(q, norm, epsilon, q));
-            layer.kNorm().ifPresent(norm -> stream.rmsNorm(k, norm, epsilon, k));
-            stream.rope(q, shape.headDim(), rotation, position);
-            stream.rope(k, shape.headDim(), rotation, position);
+            parts.project(stream, layer, normed, rotation, position, q, k, v);
             cache.attend(stream, i, q, k, v, scale, mode, attention);
             stream.linear(attention, layer.o().to(delta));
             stream.addRmsNorm(residual, delta, layer.postAttentionNorm(), epsilon, normed);
-            stream.linears(
-                    normed,
-                    List.<Projection>of(layer.gate().to(gate), layer.up().to(up)));
-            stream.swiGlu(gate, up, gate);
-            stream.linear(gate, layer.down().to(delta));
+            parts.feedForward(stream, layer, normed, gate, up, delta);
         }
         stream.add(residual, delta);
     }

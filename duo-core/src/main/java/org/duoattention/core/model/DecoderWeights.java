@@ -26,14 +26,29 @@ public final class DecoderWeights implements AutoCloseable {
      * @param weight {@code [out, in]}
      * @param bias {@code [out]}, if there is one
      */
-    record Linear(Tensor weight, Optional<Tensor> bias) {
-        Projection to(Tensor out) {
+    public record Linear(Tensor weight, Optional<Tensor> bias) {
+        /** The layer with a place for its output. */
+        public Projection to(Tensor out) {
             return new Projection(weight, bias, out);
         }
     }
 
-    /** The weights of one layer. */
-    record Layer(
+    /**
+     * The weights of one layer.
+     *
+     * @param inputNorm norm before the attention, {@code [hidden]}
+     * @param q queries
+     * @param k keys
+     * @param v values
+     * @param qNorm norm of every query head, {@code [headDim]}, if the model has one
+     * @param kNorm norm of every key head, likewise
+     * @param o output of the attention
+     * @param postAttentionNorm norm before the feed-forward part, {@code [hidden]}
+     * @param gate gate of the feed-forward part
+     * @param up its other input
+     * @param down its output
+     */
+    public record Layer(
             Tensor inputNorm,
             Linear q,
             Linear k,
@@ -112,6 +127,21 @@ public final class DecoderWeights implements AutoCloseable {
         Tensor weight = matrix(name + ".weight", out, in);
         linears.put(weight, name);
         return new Linear(weight, bias ? Optional.of(adopt(name + ".bias", out)) : Optional.empty());
+    }
+
+    /** The table of embeddings, {@code [vocabulary, hidden]}. */
+    public Tensor embedding() {
+        return embedding;
+    }
+
+    /** The layers, first to last. */
+    public List<Layer> layers() {
+        return layers;
+    }
+
+    /** The norm after the last layer, {@code [hidden]}. */
+    public Tensor finalNorm() {
+        return finalNorm;
     }
 
     /** The name of the linear layer within a decoder layer that has this weight, if one has. */

@@ -39,7 +39,7 @@ public final class Model implements AutoCloseable {
     private final GenerationConfig generation;
     private final Optional<Tokenizer> tokenizer;
     private final Device device;
-    private final DecoderWeights weights;
+    private final DecoderWeights decoderWeights;
     private final Requirements requirements;
     private final Closer closer;
     private final StreamScheduler scheduler;
@@ -68,7 +68,7 @@ public final class Model implements AutoCloseable {
         this.generation = generation;
         this.tokenizer = tokenizer;
         this.device = device;
-        this.weights = weights;
+        this.decoderWeights = weights;
         this.requirements = requirements;
         this.closer = closer;
         this.scheduler = new StreamScheduler(device);
@@ -122,6 +122,16 @@ public final class Model implements AutoCloseable {
     /** The weights as they lie in the checkpoint. */
     public WeightSource weights() {
         return source.weights();
+    }
+
+    /** The weights on the device, for those who put a forward pass of their own together. Owned by the model. */
+    public DecoderWeights decoderWeights() {
+        return decoderWeights;
+    }
+
+    /** The rotations. */
+    public RopeFrequencies rope() {
+        return rope;
     }
 
     /** The device that the model runs on. Owned by the model. */
@@ -249,7 +259,7 @@ public final class Model implements AutoCloseable {
             Activations grown = new Activations(device, shape(), chunk);
             Activations old = activations;
             activations = grown;
-            decoder = new Decoder(config, rope, weights, grown);
+            decoder = new Decoder(config, rope, decoderWeights, grown);
             if (old != null) {
                 stream.synchronize();
                 old.close();

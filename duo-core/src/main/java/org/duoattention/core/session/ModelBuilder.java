@@ -1,6 +1,7 @@
 package org.duoattention.core.session;
 
 import java.nio.file.Path;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -24,6 +25,7 @@ public final class ModelBuilder {
     private final Path path;
     private Optional<String> backend = Optional.empty();
     private final Map<String, String> backendOptions = new HashMap<>();
+    private final Set<Capability> capabilities = EnumSet.noneOf(Capability.class);
     private boolean withTokenizer = true;
     private DType ropePrecision = DType.F32;
 
@@ -41,6 +43,12 @@ public final class ModelBuilder {
     /** One of the backend's own options. */
     public ModelBuilder backendOption(String name, String value) {
         backendOptions.put(name, value);
+        return this;
+    }
+
+    /** A capability that the device must have. */
+    public ModelBuilder require(Capability capability) {
+        capabilities.add(capability);
         return this;
     }
 
@@ -72,7 +80,10 @@ public final class ModelBuilder {
             ModelConfig config = source.config();
             GenerationConfig generation = source.generationConfig();
             WeightSource weightSource = source.weights();
-            Set<Capability> needed = weightSource.isQuantized() ? Set.of(Capability.QUANTIZED_WEIGHTS) : Set.of();
+            Set<Capability> needed = EnumSet.copyOf(capabilities);
+            if (weightSource.isQuantized()) {
+                needed.add(Capability.QUANTIZED_WEIGHTS);
+            }
             Requirements requirements =
                     new Requirements(source.name(), config.shape(), weightSource.dtypes(), BlockFormat.F16, needed);
             Optional<Tokenizer> tokenizer = withTokenizer ? source.tokenizer() : Optional.empty();

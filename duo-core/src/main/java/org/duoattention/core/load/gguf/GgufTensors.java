@@ -58,6 +58,11 @@ final class GgufTensors implements WeightSource {
     }
 
     @Override
+    public Optional<MemorySegment> bytes(String name) {
+        return Optional.ofNullable(tensors.get(name)).map(StoredGgufTensor::data);
+    }
+
+    @Override
     public HostTensor get(String name, long... shape) {
         return toHost(name, require(name, shape));
     }
