@@ -14,6 +14,7 @@ import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.duoattention.api.backend.ComputeStream;
+import org.duoattention.api.backend.Gradients;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Rope;
@@ -78,6 +79,8 @@ class AssertingDeviceTest {
             bench.stream.attendAll(List.of(bench.slab), bench.a, 1, PrefillMode.UPSTREAM, bench.b);
             bench.stream.evict(bench.slab);
         }
+        bench.stream.gradients().rope(bench.b, 8, new Rope(new double[] {1}, 1), 3);
+        bench.stream.gradients().blend(bench.a, bench.b, new float[] {1}, bench.b);
         bench.stream.slots(bench.slab, 0);
         bench.stream.truncate(bench.slab, bench.slab.minLength());
         MemorySegment snapshot = bench.arena.allocate(bench.stream.saveBytes(bench.slab));
@@ -141,6 +144,21 @@ class AssertingDeviceTest {
         misuses.put(
                 "an output shifted against its input",
                 bench -> bench.stream.rmsNorm(bench.tall.rows(0, 8), bench.vector, 1e-5f, bench.tall.rows(1, 8)));
+        misuses.put(
+                "a gradient over its layer's",
+                bench -> bench.stream
+                        .gradients()
+                        .linears(List.of(new Gradients.LinearOutput(bench.a, bench.weight)), bench.a));
+        misuses.put(
+                "a gradient of another shape",
+                bench -> bench.stream.gradients().blend(bench.a, bench.b, new float[3], bench.b));
+        misuses.put(
+                "an adopted gradient",
+                bench -> bench.stream.gradients().rope(bench.weight, 8, new Rope(new double[] {1}, 1), 3));
+        misuses.put("a gradient by a closed weight", bench -> {
+            bench.weight.close();
+            bench.stream.gradients().linears(List.of(new Gradients.LinearOutput(bench.a, bench.weight)), bench.b);
+        });
         misuses.put("attention over its queries", bench -> {
             bench.stream.append(bench.full, bench.a, bench.b);
             bench.stream.attend(bench.full, bench.a, 1, PrefillMode.UPSTREAM, bench.a);

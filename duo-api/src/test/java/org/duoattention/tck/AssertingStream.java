@@ -36,6 +36,7 @@ final class AssertingStream implements ComputeStream {
     private final ComputeStream delegate;
     private final Thread owner = Thread.currentThread();
     private final List<Delivery> deliveries = new ArrayList<>();
+    private AssertingGradients gradients;
     private boolean closed;
 
     AssertingStream(AssertingDevice device, ComputeStream delegate) {
@@ -305,7 +306,11 @@ final class AssertingStream implements ComputeStream {
 
     @Override
     public Gradients gradients() {
-        return delegate.gradients();
+        checkUse();
+        if (gradients == null) {
+            gradients = new AssertingGradients(this, delegate.gradients());
+        }
+        return gradients;
     }
 
     @Override
@@ -321,13 +326,13 @@ final class AssertingStream implements ComputeStream {
 
     // Checks
 
-    private void checkUse() {
+    void checkUse() {
         device.check(Thread.currentThread() == owner, "a stream is used by the thread that opened it");
         device.check(!closed, "a stream is used before it is closed");
         device.checkOpen();
     }
 
-    private void shapes(Runnable check) {
+    void shapes(Runnable check) {
         try {
             check.run();
         } catch (IllegalArgumentException e) {
@@ -335,7 +340,7 @@ final class AssertingStream implements ComputeStream {
         }
     }
 
-    private AssertingTensor input(Tensor tensor) {
+    AssertingTensor input(Tensor tensor) {
         device.check(
                 tensor instanceof AssertingTensor t && t.belongsTo(device),
                 "a tensor of the stream's device: " + tensor);
@@ -344,7 +349,7 @@ final class AssertingStream implements ComputeStream {
         return asserting;
     }
 
-    private AssertingTensor output(Tensor tensor) {
+    AssertingTensor output(Tensor tensor) {
         AssertingTensor asserting = input(tensor);
         device.check(!asserting.isAdopted(), "an output that was not adopted: " + tensor);
         return asserting;
@@ -357,11 +362,11 @@ final class AssertingStream implements ComputeStream {
         return asserting;
     }
 
-    private void apart(AssertingTensor output, AssertingTensor input) {
+    void apart(AssertingTensor output, AssertingTensor input) {
         device.check(!output.overlaps(input), "the output " + output + " does not overlap the input " + input);
     }
 
-    private void apartOrSame(AssertingTensor output, AssertingTensor input) {
+    void apartOrSame(AssertingTensor output, AssertingTensor input) {
         device.check(
                 !output.overlaps(input) || output.isSameAs(input),
                 "the output " + output + " is the input " + input + ", or apart from it");

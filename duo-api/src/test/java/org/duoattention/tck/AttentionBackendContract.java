@@ -82,6 +82,30 @@ public abstract class AttentionBackendContract {
     }
 
     @Nested
+    class BackwardOperations extends GradientsTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
+
+    @Nested
+    class StreamingGradients extends StreamingGradientsTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
+
+    @Nested
+    class GradientArguments extends GradientArgumentsTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
+
+    @Nested
     class QuantizedCache extends QuantizedCacheTopic {
         @Override
         ContractSubject subject() {

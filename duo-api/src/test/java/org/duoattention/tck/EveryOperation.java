@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import org.duoattention.api.backend.Capability;
 import org.duoattention.api.backend.ComputeStream;
+import org.duoattention.api.backend.Gradients;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Rope;
@@ -67,8 +68,32 @@ final class EveryOperation {
             calls.put("save", stream -> stream.save(slab, snapshot));
             calls.put("restore", stream -> stream.restore(slab, snapshot));
         }
+        if (subject.supports(Capability.GRADIENTS)) {
+            gradients(third, rig.zeros(DType.F32, 8, 8), rig.zeros(DType.F32, 1, 1), rope);
+        }
         rig.stream.append(slab, square, square);
         rig.stream.synchronize();
+    }
+
+    private void gradients(Tensor third, Tensor fourth, Tensor sum, Rope rope) {
+        Gradients.Streaming streaming = new Gradients.Streaming(8, 1, 2, 1);
+        List<Gradients.LinearOutput> layer = List.of(new Gradients.LinearOutput(square, square));
+        gradients("linears", gradients -> gradients.linears(layer, other));
+        gradients("rmsNorm", gradients -> gradients.rmsNorm(square, vector, 1e-5f, square, other));
+        gradients("rope", gradients -> gradients.rope(square, 8, rope, 0));
+        gradients("swiGlu", gradients -> gradients.swiGlu(square, square, square, third, other));
+        gradients("attend", gradients -> gradients.attend(square, square, square, streaming, other));
+        gradients(
+                "attendBackward",
+                gradients -> gradients.attendBackward(square, square, square, streaming, square, other, third, fourth));
+        gradients("blend", gradients -> gradients.blend(square, square, new float[] {0.5f}, other));
+        gradients(
+                "blendBackward",
+                gradients -> gradients.blendBackward(square, square, new float[] {0.5f}, square, other, sum));
+    }
+
+    private void gradients(String name, Consumer<Gradients> call) {
+        calls.put("gradients." + name, stream -> call.accept(stream.gradients()));
     }
 
     static SlabSpec spec(Retention retention) {

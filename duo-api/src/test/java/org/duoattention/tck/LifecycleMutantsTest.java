@@ -39,7 +39,9 @@ class LifecycleMutantsTest extends Mutants {
                 swallowing(IllegalStateException.class, "append"),
                 "moreThanTheLongestContextIsRefused",
                 "aMissingEvictionIsNoticed");
-        add("accepts any option", new Mutant(Call::proceed, Call::proceed, true, List.of("unknownOptionsAreRefused")));
+        add(
+                "accepts any option",
+                new Mutant(Call::proceed, Call::proceed, Call::proceed, true, List.of("unknownOptionsAreRefused")));
     }
 
     private static final class Leak implements Mutation {

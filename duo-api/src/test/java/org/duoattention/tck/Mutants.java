@@ -5,6 +5,7 @@ import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -13,6 +14,7 @@ import java.util.stream.Stream;
 import org.duoattention.api.backend.AttentionBackend;
 import org.duoattention.api.backend.ComputeStream;
 import org.duoattention.api.backend.Device;
+import org.duoattention.api.backend.Gradients;
 import org.duoattention.api.backend.Probe;
 import org.duoattention.api.backend.Requirements;
 import org.junit.jupiter.api.DynamicTest;
@@ -34,7 +36,7 @@ import org.junit.platform.launcher.listeners.TestExecutionSummary;
 
 /** Breaks the opaque backend in one way after the other: the backend contract notices each. */
 abstract class Mutants {
-    /** A call on its way to a device or stream of the opaque backend. */
+    /** A call on its way to a device, a stream or the backward operations of the opaque backend. */
     static final class Call {
         final String method;
         final Object[] arguments;
@@ -53,7 +55,7 @@ abstract class Mutants {
         }
 
         ComputeStream stream() {
-            return (ComputeStream) target;
+            return target instanceof OpaqueGradients gradients ? gradients.stream() : (ComputeStream) target;
         }
 
         @SuppressWarnings("unchecked")
@@ -70,16 +72,16 @@ abstract class Mutants {
         }
     }
 
-    /** What is wrong with a device or with a stream. */
+    /** What is wrong with a device, a stream or backward operations. */
     @FunctionalInterface
     interface Mutation {
         Object apply(Call call) throws Throwable;
     }
 
-    record Mutant(Mutation device, Mutation stream, boolean acceptsAnyOption, List<String> tests) {}
+    record Mutant(Mutation device, Mutation stream, Mutation gradients, boolean acceptsAnyOption, List<String> tests) {}
 
     private static final Launcher LAUNCHER = LauncherFactory.create();
-    static final Mutant NO_MUTANT = new Mutant(Call::proceed, Call::proceed, false, List.of());
+    static final Mutant NO_MUTANT = new Mutant(Call::proceed, Call::proceed, Call::proceed, false, List.of());
 
     private final Map<String, Mutant> mutants = new LinkedHashMap<>();
 
@@ -88,12 +90,17 @@ abstract class Mutants {
 
     /** A device that is wrong, and the tests that must notice, each on its own. */
     void device(String name, Mutation mutation, String... tests) {
-        add(name, new Mutant(mutation, Call::proceed, false, List.of(tests)));
+        add(name, new Mutant(mutation, Call::proceed, Call::proceed, false, List.of(tests)));
     }
 
     /** A stream that is wrong, and the tests that must notice, each on its own. */
     void stream(String name, Mutation mutation, String... tests) {
-        add(name, new Mutant(Call::proceed, mutation, false, List.of(tests)));
+        add(name, new Mutant(Call::proceed, mutation, Call::proceed, false, List.of(tests)));
+    }
+
+    /** Backward operations that are wrong, and the tests that must notice, each on its own. */
+    void gradients(String name, Mutation mutation, String... tests) {
+        add(name, new Mutant(Call::proceed, Call::proceed, mutation, false, List.of(tests)));
     }
 
     void add(String name, Mutant mutant) {
@@ -192,10 +199,21 @@ abstract class Mutants {
                 return proxy(Device.class, device, call -> {
                     Object result = mutant.device().apply(call);
                     return result instanceof ComputeStream stream
-                            ? proxy(ComputeStream.class, stream, mutant.stream())
+                            ? proxy(ComputeStream.class, stream, withGradients(mutant))
                             : result;
                 });
             }
+        };
+    }
+
+    /** The mutation of streams, whose backward operations are mutated too: one object per stream. */
+    private static Mutation withGradients(Mutant mutant) {
+        Map<Object, Gradients> known = new IdentityHashMap<>();
+        return call -> {
+            Object result = mutant.stream().apply(call);
+            return result instanceof Gradients gradients
+                    ? known.computeIfAbsent(gradients, g -> proxy(Gradients.class, gradients, mutant.gradients()))
+                    : result;
         };
     }
 

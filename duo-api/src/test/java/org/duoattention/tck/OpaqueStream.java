@@ -16,7 +16,6 @@ import org.duoattention.api.backend.Rope;
 import org.duoattention.api.backend.Slab;
 import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.backend.Tensor;
-import org.duoattention.api.backend.UnsupportedCapabilityException;
 import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.ScoreSpec;
 import org.duoattention.api.cache.SlotTable;
@@ -33,6 +32,7 @@ final class OpaqueStream implements ComputeStream {
     private final Thread owner = Thread.currentThread();
     private final Queue<Runnable> queue = new ArrayDeque<>();
     private final Queue<Runnable> deliveries = new ArrayDeque<>();
+    private final OpaqueGradients gradients = new OpaqueGradients(this);
     private boolean closed;
 
     OpaqueStream(OpaqueDevice device) {
@@ -396,7 +396,9 @@ final class OpaqueStream implements ComputeStream {
 
     @Override
     public Gradients gradients() {
-        throw new UnsupportedCapabilityException(device.backendId(), Capability.GRADIENTS);
+        device.require(Capability.GRADIENTS);
+        checkUse();
+        return gradients;
     }
 
     @Override
@@ -414,7 +416,11 @@ final class OpaqueStream implements ComputeStream {
 
     // Checks
 
-    private void checkUse() {
+    void queue(Runnable work) {
+        queue.add(work);
+    }
+
+    void checkUse() {
         checkThread();
         if (closed) {
             throw new IllegalStateException("the stream is closed");
@@ -428,7 +434,7 @@ final class OpaqueStream implements ComputeStream {
         }
     }
 
-    private OpaqueTensor input(Tensor tensor) {
+    OpaqueTensor input(Tensor tensor) {
         if (!(tensor instanceof OpaqueTensor opaque) || !opaque.belongsTo(device)) {
             throw new IllegalArgumentException("a tensor of another device: " + tensor);
         }
@@ -436,13 +442,13 @@ final class OpaqueStream implements ComputeStream {
         return opaque;
     }
 
-    private OpaqueTensor dense(Tensor tensor) {
+    OpaqueTensor dense(Tensor tensor) {
         OpaqueTensor opaque = input(tensor);
         StreamShapes.check(!opaque.isQuantized(), "a quantised tensor is no operand of this operation: " + tensor);
         return opaque;
     }
 
-    private OpaqueTensor output(Tensor tensor) {
+    OpaqueTensor output(Tensor tensor) {
         OpaqueTensor opaque = input(tensor);
         StreamShapes.check(!opaque.isReadOnly(), "an adopted tensor is read-only: " + tensor);
         return opaque;

@@ -94,6 +94,14 @@ final class OpaqueTensor implements Tensor {
         return readOnly;
     }
 
+    boolean overlaps(OpaqueTensor other) {
+        return owner == other.owner && offset < other.offset + other.size() && other.offset < offset + size();
+    }
+
+    boolean isSameAs(OpaqueTensor other) {
+        return owner == other.owner && offset == other.offset && spec.equals(other.spec);
+    }
+
     int size() {
         return (int) spec.elements();
     }

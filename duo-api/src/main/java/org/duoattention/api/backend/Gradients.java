@@ -9,7 +9,7 @@ import java.util.List;
  *
  * <p>The rules of {@link ComputeStream} apply: ordered with its operations, one owner thread, shapes checked first. All
  * tensors but weights are F32. Outputs are overwritten, never added to, and do not overlap other arguments unless an
- * operation says so. With the same arguments and the same number of threads the results are the same bits.
+ * operation says so: an overlap throws {@link IllegalArgumentException}. With the same arguments and the same number of threads the results are the same bits.
  */
 public interface Gradients {
     /**

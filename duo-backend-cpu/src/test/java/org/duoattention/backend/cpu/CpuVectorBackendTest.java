@@ -15,7 +15,7 @@ class CpuVectorBackendTest extends AttentionBackendContract {
 
     @Override
     protected Set<Capability> unsupported() {
-        return Set.of(Capability.SCORES, Capability.GRADIENTS);
+        return Set.of(Capability.SCORES);
     }
 
     /** Inputs are rounded by default. */

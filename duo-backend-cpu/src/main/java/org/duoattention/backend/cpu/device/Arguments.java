@@ -2,6 +2,7 @@ package org.duoattention.backend.cpu.device;
 
 import java.lang.foreign.MemorySegment;
 import org.duoattention.api.backend.Projection;
+import org.duoattention.api.backend.Rope;
 import org.duoattention.api.backend.Slab;
 import org.duoattention.api.backend.Tensor;
 import org.duoattention.api.tensor.DType;
@@ -113,6 +114,14 @@ final class Arguments {
     static void hostBytes(MemorySegment host, long bytes, String what) {
         if (host.byteSize() != bytes) {
             throw illegal(what + " takes " + bytes + " bytes, the host segment has " + host.byteSize());
+        }
+    }
+
+    /** Checks that heads of {@code headDim} with these pairs divide the rows. */
+    static void rotation(CpuTensor x, int headDim, Rope rope, long position) {
+        if (!(headDim >= 2L * rope.pairs() && x.spec().extent(1) % headDim == 0 && position >= 0)) {
+            throw illegal("heads of " + headDim + " with " + rope.pairs() + " rotated pairs at position " + position
+                    + " do not fit the rows of " + x.spec());
         }
     }
 

@@ -46,7 +46,7 @@ public final class CpuDevice implements Device {
 
     /** What the backend can do with kernels that have scores or not. */
     public static Set<Capability> capabilities(boolean scores) {
-        EnumSet<Capability> all = EnumSet.complementOf(EnumSet.of(Capability.GRADIENTS));
+        EnumSet<Capability> all = EnumSet.allOf(Capability.class);
         if (!scores) {
             all.remove(Capability.SCORES);
         }

@@ -9,7 +9,6 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
-import org.duoattention.api.backend.Capability;
 import org.duoattention.api.backend.ComputeStream;
 import org.duoattention.api.backend.Gradients;
 import org.duoattention.api.backend.PrefillMode;
@@ -17,7 +16,6 @@ import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Rope;
 import org.duoattention.api.backend.Slab;
 import org.duoattention.api.backend.Tensor;
-import org.duoattention.api.backend.UnsupportedCapabilityException;
 import org.duoattention.api.cache.ScoreSpec;
 import org.duoattention.api.cache.SlotTable;
 import org.duoattention.api.model.ModelShape;
@@ -46,6 +44,7 @@ final class CpuStream implements ComputeStream {
     private final RopeTables ropeTables;
     private final Workspace partials = new Workspace();
     private final PackedInput packed = new PackedInput();
+    private final CpuGradients gradients;
     private boolean closed;
 
     CpuStream(String backendId, CpuKernels kernels, DeviceMemory memory, Workers workers, Consumer<CpuStream> onClose) {
@@ -56,6 +55,7 @@ final class CpuStream implements ComputeStream {
         this.onClose = onClose;
         this.arguments = new Arguments(memory);
         this.ropeTables = new RopeTables(workers);
+        this.gradients = new CpuGradients(this::requireOpen, kernels, arguments, workers, ropeTables, packed, partials);
     }
 
     private void requireOwner() {
@@ -243,10 +243,7 @@ final class CpuStream implements ComputeStream {
     public void rope(Tensor x, int headDim, Rope rope, long position) {
         requireOpen();
         CpuTensor input = arguments.activationTarget("x", x);
-        if (!(headDim >= 2L * rope.pairs() && input.spec().extent(1) % headDim == 0 && position >= 0)) {
-            throw illegal("heads of " + headDim + " with " + rope.pairs() + " rotated pairs at position " + position
-                    + " do not fit the rows of " + input.spec());
-        }
+        Arguments.rotation(input, headDim, rope, position);
         RopeTables.Table table = ropeTables.get(rope, position, input.spec().extent(0));
         workers.rows(
                 input.spec().extent(0),
@@ -464,7 +461,8 @@ final class CpuStream implements ComputeStream {
 
     @Override
     public Gradients gradients() {
-        throw new UnsupportedCapabilityException(backendId, Capability.GRADIENTS);
+        requireOpen();
+        return gradients;
     }
 
     @Override

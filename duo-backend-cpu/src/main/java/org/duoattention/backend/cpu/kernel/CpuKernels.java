@@ -27,6 +27,9 @@ public interface CpuKernels {
     /** Most query rows that one call of {@link #attend} gets in a prefill; at least 1. Each stands for {@code group} heads. */
     int attendRows(int group);
 
+    /** The backward operations. */
+    GradientKernels gradients();
+
     /** Whether {@link #scores} is supported. */
     boolean hasScores();
 

@@ -9,6 +9,7 @@ import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.BFloat16;
 import org.duoattention.backend.cpu.kernel.CpuKernels;
+import org.duoattention.backend.cpu.kernel.GradientKernels;
 import org.duoattention.backend.cpu.kernel.KvLayout;
 import org.duoattention.backend.cpu.kernel.Matrix;
 import org.duoattention.backend.cpu.kernel.PackedInput;
@@ -43,6 +44,11 @@ public final class ScalarKernels implements CpuKernels {
     @Override
     public int attendRows(int group) {
         return 8;
+    }
+
+    @Override
+    public GradientKernels gradients() {
+        return new ScalarGradients(this);
     }
 
     @Override

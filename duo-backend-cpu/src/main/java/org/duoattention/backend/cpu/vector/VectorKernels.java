@@ -13,12 +13,14 @@ import org.duoattention.api.tensor.QuantizedMatrix;
 import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
 import org.duoattention.backend.cpu.kernel.CpuKernels;
+import org.duoattention.backend.cpu.kernel.GradientKernels;
 import org.duoattention.backend.cpu.kernel.KvLayout;
 import org.duoattention.backend.cpu.kernel.Matrix;
 import org.duoattention.backend.cpu.kernel.PackedInput;
 import org.duoattention.backend.cpu.kernel.QuantizedWeight;
 import org.duoattention.backend.cpu.kernel.Weight;
 import org.duoattention.backend.cpu.kernel.Workspace;
+import org.duoattention.backend.cpu.scalar.ScalarGradients;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -86,6 +88,11 @@ public final class VectorKernels implements CpuKernels {
     @Override
     public int attendRows(int group) {
         return BlockedAttention.rows(group);
+    }
+
+    @Override
+    public GradientKernels gradients() {
+        return new ScalarGradients(this);
     }
 
     @Override
