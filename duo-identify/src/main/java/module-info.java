@@ -11,4 +11,5 @@ module org.duoattention.identify {
     exports org.duoattention.identify.distill;
     exports org.duoattention.identify.task;
     exports org.duoattention.identify.text;
+    exports org.duoattention.identify.train;
 }
