@@ -51,11 +51,7 @@ public final class GateTraining {
     }
 
     private GateTraining(
-            FrozenModel model,
-            TrainingData data,
-            TrainingSettings settings,
-            @Nullable StateFile file,
-            int saveEvery) {
+            FrozenModel model, TrainingData data, TrainingSettings settings, @Nullable StateFile file, int saveEvery) {
         if (saveEvery < 1) {
             throw new IllegalArgumentException("saveEvery is at least 1, not " + saveEvery);
         }

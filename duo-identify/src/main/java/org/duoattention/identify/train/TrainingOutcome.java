@@ -29,10 +29,11 @@ public record TrainingOutcome(double[][] gates, double[] distill, double[] regul
                 .average()
                 .orElse(0);
         all.put("final_distill", mean);
-        all.put("final_gate_mean", Arrays.stream(gates).flatMapToDouble(Arrays::stream).average().orElse(0));
+        all.put(
+                "final_gate_mean",
+                Arrays.stream(gates).flatMapToDouble(Arrays::stream).average().orElse(0));
         all.put("heads_above_half", above());
-        return new HeadPattern(
-                gates, settings.step().sinks(), settings.step().recent(), all);
+        return new HeadPattern(gates, settings.step().sinks(), settings.step().recent(), all);
     }
 
     /** Heads whose gate is above one half. */

@@ -15,12 +15,7 @@ import org.duoattention.api.model.ModelShape;
  * @param regularisation likewise
  */
 record TrainingState(
-        int step,
-        double[][] gates,
-        double[][] first,
-        double[][] second,
-        double[] distill,
-        double[] regularisation) {
+        int step, double[][] gates, double[][] first, double[][] second, double[] distill, double[] regularisation) {
     /** Every head counts as a retrieval head at first. */
     static TrainingState initial(ModelShape shape) {
         double[][] gates = zeros(shape);

@@ -27,9 +27,8 @@ record GateCase(
     static GateCase read(String name) {
         Path directory = Path.of(System.getProperty("duo.shared", "../shared"), "models", name);
         assumeTrue(Files.isDirectory(directory), () -> "skipped: there is no " + directory);
-        JsonNode node = JsonMapper.shared()
-                .readTree(directory.resolve("expected.json"))
-                .get("gates");
+        JsonNode node =
+                JsonMapper.shared().readTree(directory.resolve("expected.json")).get("gates");
         return new GateCase(
                 directory,
                 new TrainingSequence(ints(node.get("ids")), ints(node.get("labels"))),

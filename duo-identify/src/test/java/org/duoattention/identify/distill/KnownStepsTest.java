@@ -47,7 +47,9 @@ class KnownStepsTest {
     }
 
     private static void check(StepResult actual, GateCase expected, String what) {
-        assertThat(actual.distill()).as("%s, distill", what).isCloseTo(expected.distill(), relative(expected.distill()));
+        assertThat(actual.distill())
+                .as("%s, distill", what)
+                .isCloseTo(expected.distill(), relative(expected.distill()));
         assertThat(actual.regularisation()).as("%s, reg", what).isCloseTo(expected.reg(), relative(expected.reg()));
         assertThat(actual.loss()).as("%s, loss", what).isCloseTo(expected.loss(), relative(expected.loss()));
         double largest = Arrays.stream(expected.gradient())

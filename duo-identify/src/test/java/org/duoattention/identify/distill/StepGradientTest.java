@@ -55,9 +55,7 @@ class StepGradientTest {
             double[][] gates = gates(model);
             assertThat(gates.length).isGreaterThan(fromLayer);
             try (GateStep step = new GateStep(
-                    FrozenModel.of(model),
-                    new StepSettings(3, 9, rule, REG, 16),
-                    sequence.ids().length + 5)) {
+                    FrozenModel.of(model), new StepSettings(3, 9, rule, REG, 16), sequence.ids().length + 5)) {
                 double[][] gradient = step.run(sequence, gates).gradient();
                 double largest = Arrays.stream(gradient)
                         .flatMapToDouble(Arrays::stream)
@@ -81,8 +79,8 @@ class StepGradientTest {
     private static double slope(GateStep step, TrainingSequence sequence, double[][] gates, int layer, int head)
             throws InterruptedException {
         double near = loss(step, sequence, gates, layer, head, STEP) - loss(step, sequence, gates, layer, head, -STEP);
-        double far =
-                loss(step, sequence, gates, layer, head, 2 * STEP) - loss(step, sequence, gates, layer, head, -2 * STEP);
+        double far = loss(step, sequence, gates, layer, head, 2 * STEP)
+                - loss(step, sequence, gates, layer, head, -2 * STEP);
         return (8 * near - far) / (12 * STEP);
     }
 

@@ -18,10 +18,8 @@ class StepMemoryTest {
     @ParameterizedTest
     @CsvSource({"1, 1", "100, 512", "500, 64", "513, 512"})
     void whatIsPlannedIsWhatIsAllocated(int tokens, int block) {
-        try (Model model = Duo.create()
-                .model(CHECKPOINT)
-                .require(Capability.GRADIENTS)
-                .open()) {
+        try (Model model =
+                Duo.create().model(CHECKPOINT).require(Capability.GRADIENTS).open()) {
             long before = model.device().allocatedBytes();
             StepMemory memory = new StepMemory(model.shape(), tokens, block);
             long planned = memory.bytes(model.device());
@@ -37,10 +35,8 @@ class StepMemoryTest {
     @ParameterizedTest
     @CsvSource({"2000000000"})
     void whatDoesNotFitIsRefusedBeforeAnythingIsAllocated(int tokens) {
-        try (Model model = Duo.create()
-                .model(CHECKPOINT)
-                .require(Capability.GRADIENTS)
-                .open()) {
+        try (Model model =
+                Duo.create().model(CHECKPOINT).require(Capability.GRADIENTS).open()) {
             long before = model.device().allocatedBytes();
             assertThatThrownBy(() -> new GateStep(
                             FrozenModel.of(model), new StepSettings(4, 8, BlendRule.UPSTREAM, 0.05, 512), tokens))

@@ -69,8 +69,7 @@ class GateTrainingTest {
     void gatesMoveAndWhatIsLearnedIsReported() throws InterruptedException {
         List<TrainingProgress> seen = new ArrayList<>();
         try (Model model = open(CHECKPOINT)) {
-            TrainingOutcome outcome =
-                    new GateTraining(FrozenModel.of(model), data(model), SETTINGS).run(seen::add);
+            TrainingOutcome outcome = new GateTraining(FrozenModel.of(model), data(model), SETTINGS).run(seen::add);
 
             assertThat(seen).hasSize(STEPS);
             assertThat(seen).extracting(TrainingProgress::step).isSorted().contains(1, STEPS);
@@ -81,7 +80,10 @@ class GateTrainingTest {
             for (double[] layer : outcome.gates()) {
                 assertThat(Arrays.stream(layer)).allMatch(gate -> gate >= 0 && gate <= 1);
             }
-            assertThat(Arrays.stream(outcome.gates()).flatMapToDouble(Arrays::stream).min().orElseThrow())
+            assertThat(Arrays.stream(outcome.gates())
+                            .flatMapToDouble(Arrays::stream)
+                            .min()
+                            .orElseThrow())
                     .isLessThan(1);
             assertThat(outcome.pattern(SETTINGS, Map.of("seed", 3)).settings())
                     .containsEntry("seed", 3)
