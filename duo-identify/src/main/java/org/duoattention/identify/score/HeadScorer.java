@@ -17,7 +17,7 @@ public interface HeadScorer {
      *
      * @return a score of 0 to 1 per (layer, KV head), with the context's sink and recent sizes
      * @throws org.duoattention.core.DuoException when the model or the device cannot be scored
-     * @throws ScoringCancelledException when the thread was interrupted
+     * @throws org.duoattention.core.session.CancelledException when the thread was interrupted
      */
     HeadPattern score(ScoringContext context, ScoringProgress progress);
 }

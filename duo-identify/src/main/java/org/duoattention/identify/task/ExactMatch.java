@@ -11,6 +11,21 @@ public final class ExactMatch {
         return Arrays.equals(words(expected), words(answerLine(generated)));
     }
 
+    /**
+     * Whether a text that goes on may still {@link #matches match}, so that nothing more needs to be generated when it may
+     * not.
+     */
+    public static boolean mayMatch(String expected, String soFar) {
+        String begun = soFar.stripLeading();
+        if (begun.lines().count() > 1 || begun.endsWith("\n")) {
+            return matches(expected, soFar);
+        }
+        String folded = String.join(" ", words(begun));
+        boolean wordIsComplete = !begun.isEmpty() && Character.isWhitespace(begun.charAt(begun.length() - 1));
+        String complete = String.join(" ", words(expected));
+        return complete.equals(folded) || complete.startsWith(wordIsComplete ? folded + " " : folded);
+    }
+
     /** The line of the generated text that counts as the answer, without white space around it. */
     public static String answerLine(String generated) {
         return generated.strip().lines().findFirst().orElse("").strip();

@@ -26,13 +26,15 @@ public final class TokenPieces {
         int[] whole = encoder.encode(String.join("", pieces), true);
         int at = 0;
         String before = "";
-        for (String piece : pieces) {
-            int[] ids = piece.isEmpty()
-                    ? new int[0]
-                    : before.isEmpty() ? encoder.encode(piece, true) : after(encoder, before, piece);
-            int end = at + ids.length;
-            if (end > whole.length || !Arrays.equals(whole, at, end, ids, 0, ids.length)) {
-                throw across(before, piece);
+        for (int i = 0; i < pieces.size(); i++) {
+            String piece = pieces.get(i);
+            int[] ids = ids(encoder, before, piece);
+            int end = Math.min(whole.length, at + ids.length);
+            int wrong = Arrays.mismatch(ids, 0, ids.length, whole, at, end);
+            if (wrong >= 0) {
+                // A token that reaches out of the piece spoils its end, one that reaches into it its start.
+                boolean out = 2 * wrong >= ids.length && i + 1 < pieces.size();
+                throw out ? across(piece, pieces.get(i + 1)) : across(before, piece);
             }
             result.add(ids);
             at = end;
@@ -43,6 +45,13 @@ public final class TokenPieces {
                     + " placed with it");
         }
         return result;
+    }
+
+    private static int[] ids(TokenEncoder encoder, String before, String piece) {
+        if (piece.isEmpty()) {
+            return new int[0];
+        }
+        return before.isEmpty() ? encoder.encode(piece, true) : after(encoder, before, piece);
     }
 
     /**

@@ -24,4 +24,41 @@ class ExactMatchTest {
         assertThat(ExactMatch.answerLine(" kilo tango \nThe next day")).isEqualTo("kilo tango");
         assertThat(ExactMatch.answerLine("")).isEmpty();
     }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                " ",
+                "\n",
+                " ki",
+                " kilo",
+                "kilo ",
+                " kilo  ta",
+                " kilo tango",
+                " kilo tango ",
+                " kilo tango\n",
+                "kilo tango\nx"
+            })
+    void anAnswerMayStillBecomeRight(String soFar) {
+        assertThat(ExactMatch.mayMatch("kilo tango", soFar)).isTrue();
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                " ka",
+                " kilom",
+                "ki ",
+                "kilo\n",
+                "kilotango",
+                " tango",
+                "kilo tango z",
+                "kilo tangos",
+                "kilo tang\n",
+                "Kilo"
+            })
+    void anAnswerIsLostAtItsFirstWrongCharacter(String soFar) {
+        assertThat(ExactMatch.mayMatch("kilo tango", soFar)).isFalse();
+    }
 }

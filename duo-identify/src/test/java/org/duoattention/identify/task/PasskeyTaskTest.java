@@ -87,6 +87,30 @@ class PasskeyTaskTest {
     }
 
     @Test
+    void aDocumentHasAQuestionForEveryPasskey() {
+        for (long seed = 0; seed < 20; seed++) {
+            PasskeyDocument document = task.document(new PasskeySpec(512, 0.5, 10, 6, 16, 100, seed));
+            assertThat(document.ids()).hasSize(encode(document.text(), true).length);
+            assertThat(document.questions()).hasSize(10);
+            List<MatchResult> needles =
+                    NEEDLE.matcher(document.text()).results().toList();
+            assertThat(needles).hasSize(10);
+            for (int i = 0; i < 10; i++) {
+                PasskeyDocument.Question question = document.questions().get(i);
+                assertThat(question.answer()).isEqualTo(needles.get(i).group(2));
+                assertThat(question.answerTokens()).isEqualTo(7);
+                // What is the ... passkey ? The passkey is :
+                assertThat(question.ids()).hasSize(10);
+                int before = encode(document.text().substring(0, needles.get(i).start()), true).length;
+                assertThat(question.needleToken()).isEqualTo(before);
+                assertThat(document.ids().length + question.ids().length)
+                        .isLessThanOrEqualTo(512)
+                        .isGreaterThan(512 - 64);
+            }
+        }
+    }
+
+    @Test
     void whatDoesNotFitIsRefusedWithTheLengthThatWould() {
         PasskeySpec spec = new PasskeySpec(100, 0.5, 4, 6, 16, 64, 5);
         assertThatThrownBy(() -> task.prompt(spec))

@@ -121,6 +121,19 @@ final class CacheOptions {
         kv.check(inputs);
     }
 
+    /** Whether the user chose among a pattern's heads, or gave heads that are no pattern. */
+    boolean selects() {
+        return sparsity != null || threshold != null || mask != null || ALL.equals(heads) || NONE.equals(heads);
+    }
+
+    /** Refuses another way to choose heads beside an option. */
+    void refuseSelection(String option) {
+        exclusive(option, option, "--sparsity", sparsity);
+        exclusive(option, option, "--threshold", threshold);
+        exclusive(option, option, "--mask", mask);
+        exclusive(option, option, "--heads " + heads, ALL.equals(heads) || NONE.equals(heads) ? heads : null);
+    }
+
     /**
      * The retrieval heads for a model.
      *

@@ -19,7 +19,6 @@ import org.duoattention.core.session.SessionOptions;
 import org.duoattention.core.session.SessionPlan;
 import org.duoattention.core.tokenizer.Tokenizer;
 import org.duoattention.identify.task.PasskeyTask;
-import org.duoattention.identify.task.PasskeyWording;
 import org.duoattention.identify.text.HaystackText;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -43,9 +42,6 @@ final class NeedleCommand implements Callable<Integer> {
     private static final int EMBEDDED_CHUNK = 128;
 
     private static final int DEFAULT_CHUNK = SessionBuilder.DEFAULT_CHUNK;
-    /** Tokens that an answer may take beyond its own: room for a tokenizer that cuts the words differently. */
-    private static final int SPARE_ANSWER_TOKENS = 8;
-
     private final Console console;
 
     @Option(
@@ -167,19 +163,13 @@ final class NeedleCommand implements Callable<Integer> {
                 sessions.put(policy, cache.session(duo, opened, policy, heads, chunk));
             }
             SessionOptions window = plan(duo, opened, sessions, grid);
-            int answerTokens = answerTokens(tokenizer, grid.words());
+            PasskeyTask task = new PasskeyTask(haystack, tokenizer::encode);
             int reach = window.recent() + (window.prefillMode() == PrefillMode.UPSTREAM ? window.chunk() : 0);
             long total = grid.promptTokens() * sessions.size();
             List<NeedleResult> results;
             try (Progress progress = new Progress(console, quiet, "needle", total)) {
                 NeedleRun run = new NeedleRun(
-                        new PasskeyTask(haystack, tokenizer::encode),
-                        grid,
-                        sessions,
-                        window.sinks(),
-                        reach,
-                        answerTokens,
-                        progress);
+                        task, grid, sessions, window.sinks(), reach, task.answerTokens(grid.words()), progress);
                 results = run.run();
                 if (run.repeats() > 0 && !quiet) {
                     console.err()
@@ -218,15 +208,6 @@ final class NeedleCommand implements Callable<Integer> {
             throw new IllegalStateException("no session was planned");
         }
         return chosen;
-    }
-
-    /** Enough for the longest words there are. */
-    private static int answerTokens(Tokenizer tokenizer, int words) {
-        int longest = PasskeyWording.WORDS.stream()
-                .mapToInt(word -> tokenizer.encode(" " + word, false).length)
-                .max()
-                .orElseThrow();
-        return words * longest + SPARE_ANSWER_TOKENS;
     }
 
     private ObjectNode settings(

@@ -6,13 +6,10 @@ import java.util.Map;
 import java.util.stream.Collectors;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.session.CancelledException;
-import org.duoattention.core.session.FinishReason;
-import org.duoattention.core.session.GenerationRequest;
 import org.duoattention.core.session.Session;
 import org.duoattention.core.session.SessionBuilder;
-import org.duoattention.core.session.SessionEvent;
-import org.duoattention.core.session.Usage;
 import org.duoattention.identify.task.ExactMatch;
+import org.duoattention.identify.task.PasskeyAnswer;
 import org.duoattention.identify.task.PasskeyPrompt;
 import org.duoattention.identify.task.PasskeySpec;
 import org.duoattention.identify.task.PasskeyTask;
@@ -136,33 +133,19 @@ final class NeedleRun {
             done[0] = fed.done();
         });
         double seconds = (System.nanoTime() - start) / 1e9;
-        StringBuilder text = new StringBuilder();
-        Usage usage = null;
-        for (SessionEvent event : session.generate(GenerationRequest.builder()
-                .maxNewTokens(answerTokens)
-                .stop("\n")
-                .build())) {
-            if (event instanceof SessionEvent.Text piece) {
-                text.append(piece.text());
-            } else if (event instanceof SessionEvent.Finished finished) {
-                if (finished.reason() == FinishReason.CANCELLED) {
-                    throw new Interruption();
-                }
-                usage = finished.usage();
-            }
-        }
+        PasskeyAnswer said = PasskeyAnswer.of(session, answerTokens, text -> true);
         return new NeedleResult(
                 policy,
                 context,
                 depth,
                 sample,
-                ExactMatch.matches(prompt.answer(), text.toString()),
+                ExactMatch.matches(prompt.answer(), said.text()),
                 prompt.answer(),
-                ExactMatch.answerLine(text.toString()),
+                ExactMatch.answerLine(said.text()),
                 prompt.ids().length,
                 prompt.needleToken(),
                 session.kvBytes(),
                 prompt.ids().length / seconds,
-                usage == null ? 0 : usage.millisPerToken());
+                said.usage() == null ? 0 : said.usage().millisPerToken());
     }
 }

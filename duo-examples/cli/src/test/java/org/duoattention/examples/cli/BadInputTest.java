@@ -19,6 +19,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class BadInputTest {
     private static final String GENERATE = "generate --model NANO --ids 1,2,3 --max-new-tokens 2 --quiet ";
     private static final String PERPLEXITY = "eval perplexity --model NANO --text FILE --quiet ";
+    private static final String PASSKEY = "eval passkey --model NANO --quiet ";
     private static final String BENCH = "bench --shape llama-3.2-1b --quiet ";
     private static final String QUANTIZE = "quantize --model NANO --out DIR/q --quiet ";
     private static final String NEEDLE = "needle --quiet ";
@@ -67,6 +68,16 @@ class BadInputTest {
                 bad(PERPLEXITY + "--context 1", "--context", "1"),
                 bad(PERPLEXITY + "--context -8", "--context", "-8"),
                 bad(PERPLEXITY + "--context 8 --policy streaming --sink 4 --recent 9", "sink 4", "recent 9", "8"),
+                bad(PASSKEY + "--policies full --contexts 0", "--contexts", "0"),
+                bad(PASSKEY + "--policies full --contexts 60", "context 60", "too short"),
+                bad(PASSKEY + "--policies full --contexts 512,512", "--contexts", "twice"),
+                bad(PASSKEY + "--policies full --contexts 512,2000000000", "2000000000", "bytes"),
+                bad(PASSKEY + "--policies full --samples 0", "--samples", "0"),
+                bad(PASSKEY + "--policies full --needles 11", "--needles", "11"),
+                bad(PASSKEY + "--policies full --words 27", "--words", "27"),
+                bad(PASSKEY + "--policies duo --heads DIR --fractions 1.5", "--fractions", "1.5"),
+                bad(PASSKEY + "--policies duo --heads DIR --fractions NaN", "--fractions", "NaN"),
+                bad(PASSKEY + "--policies duo --heads DIR --fractions 0.5,0.5", "--fractions", "twice"),
                 bad("plan --shape llama-3-8b --memory 0", "--memory", "'0'"),
                 bad("plan --shape llama-3-8b --memory lots", "--memory", "lots", "24GiB"),
                 bad("plan --shape llama-3-8b --memory 1GiB", "--memory", "1073741824", "--weights"),
@@ -157,7 +168,18 @@ class BadInputTest {
                 bad(GENERATE + "--temperature -1", "temperature", "-1"),
                 bad(GENERATE + "--temperature 1 --top-p 2", "top-p", "2"),
                 bad("chat --model NANO --system hello", "--system", "template"),
+                bad(PASSKEY + "--policies nonsense", "nonsense", "full", "duo", "streaming"),
+                bad(PASSKEY + "--policies full,full", "--policies", "twice"),
+                bad(PASSKEY + "--policies duo", "duo", "--heads"),
+                bad(PASSKEY + "--policies duo --fractions 0.5", "--fractions", "--heads"),
+                bad(PASSKEY + "--policies full --fractions 0.5", "full", "--fractions"),
+                bad(PASSKEY + "--policies duo --heads all --fractions 0.5", "--fractions", "--heads all"),
+                bad(PASSKEY + "--policies duo --heads DIR --fractions 0.5 --sparsity 0.5", "--fractions", "--sparsity"),
+                bad(PASSKEY + "--policies duo --mask DIR/m.tsv --fractions 0.5", "--fractions", "--mask"),
                 // files
+                bad(PASSKEY + "--policies duo --heads DIR/nowhere", "nowhere"),
+                bad(PASSKEY + "--policies full --haystack DIR/none.txt", "none.txt"),
+                bad(PASSKEY + "--policies full --json DIR/no/such/result.json", "--json", "result.json"),
                 bad("eval perplexity --model NANO --text DIR/none.txt", "--text", "none.txt"),
                 bad("eval perplexity --model NANO --text DIR", "--text", "directory"),
                 bad("eval perplexity --model DIR/nowhere --text FILE", "nowhere"),
