@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
  * Zeroed off-heap memory, 64-byte aligned, that any thread may use until it is closed.
  *
  * <p>Large blocks come from the C library's {@code calloc}, which hands out pages that the system zeroes on first touch:
- * an arena would write every byte of a cache of gigabytes at once, needed or not. Where native calls are not permitted
- * the arena does it.
+ * an arena would write every byte of a cache of gigabytes at once, needed or not. They start where a huge page does and
+ * ask for such pages. Where native calls are not permitted the arena does it.
  */
 final class NativeMemory implements AutoCloseable {
     private static final long ALIGNMENT = 64;
@@ -31,11 +31,13 @@ final class NativeMemory implements AutoCloseable {
     NativeMemory(long bytes) {
         Arena owner = Arena.ofShared();
         try {
-            MemorySegment lazy = bytes < LARGE ? null : CLibrary.calloc(bytes + ALIGNMENT, owner);
+            long alignment = bytes < HugePages.SIZE ? ALIGNMENT : HugePages.SIZE;
+            MemorySegment lazy = bytes < LARGE ? null : CLibrary.calloc(bytes + alignment, owner);
             if (lazy == null) {
                 segment = owner.allocate(bytes, ALIGNMENT);
             } else {
-                segment = lazy.asSlice(-lazy.address() & ALIGNMENT - 1, bytes, ALIGNMENT);
+                segment = lazy.asSlice(-lazy.address() & alignment - 1, bytes, ALIGNMENT);
+                HugePages.advise(segment);
             }
         } catch (Throwable e) {
             owner.close();

@@ -30,7 +30,8 @@ public final class ReadStream implements AutoCloseable {
         this.team = team;
         this.parts = new MemorySegment[team.threads()];
         team.run(thread -> {
-            MemorySegment part = arena.allocate(PART, 4096);
+            MemorySegment part = arena.allocate(PART, HugePages.SIZE);
+            HugePages.collapse(part);
             for (long i = 0; i < PART; i += Float.BYTES) {
                 part.set(ValueLayout.JAVA_FLOAT, i, i & 7);
             }
