@@ -52,7 +52,7 @@ final class Gemm {
         return Math.multiplyExact(padded(tokens), in);
     }
 
-    private static int padded(int tokens) {
+    static int padded(int tokens) {
         int rest = tokens % PanelKernel.TOKENS;
         return tokens - rest + (rest == 0 ? 0 : PanelKernel.width(rest));
     }
@@ -125,12 +125,17 @@ final class Gemm {
 
     /** Share {@code part} of {@code parts} of the inputs as tiles; tokens after the last are zero. */
     static void pack(Matrix x, int part, int parts, float[] target) {
+        pack(x, part, parts, target, 0);
+    }
+
+    /** As {@link #pack(Matrix, int, int, float[])}, to {@code target} from {@code at} on. */
+    static void pack(Matrix x, int part, int parts, float[] target, int at) {
         int tokens = Math.toIntExact(x.rows());
         int tiles = tiles(tokens);
         int end = (int) ((long) tiles * (part + 1) / parts);
         for (int tile = (int) ((long) tiles * part / parts); tile < end; tile++) {
             int token = tile * PanelKernel.TOKENS;
-            PackTile.run(x, token, PanelKernel.width(tokens - token), target, token * x.columns());
+            PackTile.run(x, token, PanelKernel.width(tokens - token), target, at + token * x.columns());
         }
     }
 }

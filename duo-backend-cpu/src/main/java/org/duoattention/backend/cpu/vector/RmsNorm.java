@@ -31,7 +31,7 @@ final class RmsNorm {
         }
     }
 
-    private static float sumOfSquares(MemorySegment x, long from, int count) {
+    static float sumOfSquares(MemorySegment x, long from, int count) {
         FloatVector a = FloatVector.zero(F), b = a;
         int i = 0;
         for (; i <= count - 2 * L; i += 2 * L) {

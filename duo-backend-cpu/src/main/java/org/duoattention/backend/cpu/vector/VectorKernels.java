@@ -20,7 +20,6 @@ import org.duoattention.backend.cpu.kernel.PackedInput;
 import org.duoattention.backend.cpu.kernel.QuantizedWeight;
 import org.duoattention.backend.cpu.kernel.Weight;
 import org.duoattention.backend.cpu.kernel.Workspace;
-import org.duoattention.backend.cpu.scalar.ScalarGradients;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,6 +51,7 @@ public final class VectorKernels implements CpuKernels {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final KvLayout layout = new PanelLayout();
+    private final GradientKernels gradients = new VectorGradients();
 
     private final boolean roundInputs;
 
@@ -92,7 +92,7 @@ public final class VectorKernels implements CpuKernels {
 
     @Override
     public GradientKernels gradients() {
-        return new ScalarGradients(this);
+        return gradients;
     }
 
     @Override
