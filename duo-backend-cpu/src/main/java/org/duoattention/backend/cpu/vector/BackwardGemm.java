@@ -101,7 +101,8 @@ final class BackwardGemm {
     private static void panel(Weight weight, int k, int depth, int column, int count, float[] target, int at) {
         switch (weight) {
             case QuantizedWeight q -> quantized(q, k, depth, column, count, target, at);
-            case Matrix m when m.dtype() == DType.F32 && count == PANEL ->
+            case Matrix m
+            when m.dtype() == DType.F32 && count == PANEL ->
                 f32(m.segment(), m.at(k, column), 4L * m.columns(), depth, target, at);
             case Matrix m -> {
                 for (int r = 0; r < depth; r++) {
@@ -118,7 +119,8 @@ final class BackwardGemm {
             long row = from + r * stride;
             int to = at + r * PANEL;
             FloatVector.fromMemorySegment(F, weight, row, LITTLE_ENDIAN).intoArray(target, to);
-            FloatVector.fromMemorySegment(F, weight, row + 4L * L, LITTLE_ENDIAN).intoArray(target, to + L);
+            FloatVector.fromMemorySegment(F, weight, row + 4L * L, LITTLE_ENDIAN)
+                    .intoArray(target, to + L);
         }
     }
 

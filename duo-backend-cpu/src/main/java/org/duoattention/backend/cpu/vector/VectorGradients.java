@@ -47,8 +47,7 @@ final class VectorGradients implements GradientKernels {
             long fromRow,
             long toRow,
             Workspace workspace) {
-        RmsNormBackward.run(
-                x, weight, epsilon, gradient, out, fromRow, toRow, workspace.floats(weight.columns()));
+        RmsNormBackward.run(x, weight, epsilon, gradient, out, fromRow, toRow, workspace.floats(weight.columns()));
     }
 
     @Override
