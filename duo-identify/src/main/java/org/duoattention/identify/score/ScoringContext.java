@@ -9,34 +9,36 @@ import org.duoattention.core.load.WeightSource;
 import org.duoattention.core.model.ModelConfig;
 import org.duoattention.core.session.Model;
 import org.duoattention.identify.data.MultiPasskeyData;
+import org.duoattention.identify.distill.FrozenModel;
 
 /**
  * What heads are scored on.
  *
- * @param model name of the model, for messages
- * @param device what the model runs on; stays open
- * @param config the model
- * @param weights its weights; stay open
+ * @param model the model; stays open
+ * @param weights the model's weights as they lie in the checkpoint
  * @param data sequences with passkeys
  * @param sinks first tokens that a streaming head keeps; at least 0
  * @param recent last tokens that a streaming head keeps; at least 1
  */
-public record ScoringContext(
-        String model,
-        Device device,
-        ModelConfig config,
-        WeightSource weights,
-        MultiPasskeyData data,
-        int sinks,
-        int recent) {
-    /** An open model, which stays open. */
+public record ScoringContext(FrozenModel model, WeightSource weights, MultiPasskeyData data, int sinks, int recent) {
+    /** An open model, which must stay open. */
     public static ScoringContext of(Model model, MultiPasskeyData data, int sinks, int recent) {
-        return new ScoringContext(model.name(), model.device(), model.config(), model.weights(), data, sinks, recent);
+        return new ScoringContext(FrozenModel.of(model), model.weights(), data, sinks, recent);
+    }
+
+    /** What the model runs on. */
+    public Device device() {
+        return model.device();
+    }
+
+    /** What the model is. */
+    public ModelConfig config() {
+        return model.config();
     }
 
     /** The model's extents. */
     public ModelShape shape() {
-        return config.shape();
+        return model.config().shape();
     }
 
     /**
@@ -45,7 +47,7 @@ public record ScoringContext(
      * @param scores layers x KV heads, 0 to 1
      * @param settings what else belongs into the pattern's config.json
      */
-    HeadPattern pattern(HeadScorer scorer, double[][] scores, Map<String, Object> settings) {
+    HeadPattern pattern(HeadScorer scorer, double[][] scores, Map<String, ?> settings) {
         Map<String, Object> all = new LinkedHashMap<>();
         all.put("scorer", scorer.name());
         all.putAll(settings);
