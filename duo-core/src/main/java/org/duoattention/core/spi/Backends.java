@@ -85,7 +85,7 @@ public final class Backends {
             AttentionBackend backend = registry.require(id.get());
             if (probe(backend, requirements) instanceof Probe.Unusable unusable) {
                 throw new DuoException("Backend " + id.get() + " cannot run " + label(requirements) + ": "
-                        + String.join("; ", unusable.reasons()));
+                        + String.join("; ", unusable.reasons()) + othersThatCan(requirements));
             }
             return backend;
         }
@@ -132,6 +132,14 @@ public final class Backends {
 
     private static String label(Requirements requirements) {
         return requirements.model() + " (kv=" + requirements.kv().label().toUpperCase(Locale.ROOT) + ")";
+    }
+
+    private String othersThatCan(Requirements requirements) {
+        List<String> others = report(requirements).stream()
+                .filter(report -> report.probe() instanceof Probe.Usable)
+                .map(Report::id)
+                .toList();
+        return others.isEmpty() ? "" : "; " + String.join(", ", others) + " can";
     }
 
     private String nothingUsable(Requirements requirements, List<Report> reports) {

@@ -79,6 +79,10 @@ class BackendsTest {
         refused(
                 () -> of(unusable("a", "no luck")).choose(REQUIREMENTS, Optional.of("a")),
                 "Backend a cannot run llama-3-8b (kv=INT8): no luck");
+        refused(
+                () -> of(unusable("a", "no luck"), usable("b", 1), usable("c", 2))
+                        .choose(REQUIREMENTS, Optional.of("a")),
+                "no luck; b, c can");
         refused(() -> of().choose(REQUIREMENTS, Optional.empty()), "none is on the path");
     }
 

@@ -17,6 +17,9 @@ import org.duoattention.identify.data.TrainingSequence;
  * config.json where it has them. Two runs with equal descriptions are the same run.
  */
 public final class RunDescription {
+    /** The name, also in a pattern's config.json, of {@link org.duoattention.core.source.ModelFingerprint}. */
+    public static final String MODEL_FINGERPRINT = "model_fingerprint";
+
     private final Map<String, Object> values;
 
     /**
@@ -37,7 +40,7 @@ public final class RunDescription {
         MultiPasskeySettings passkeys = data.settings();
         Map<String, Object> values = new LinkedHashMap<>();
         values.put("method", "optimization");
-        values.put("model_fingerprint", fingerprint);
+        values.put(MODEL_FINGERPRINT, fingerprint);
         values.put("num_steps", settings.schedule().steps());
         values.put("ramp_steps", settings.schedule().ramp());
         values.put("lr", settings.learningRate());

@@ -16,9 +16,13 @@ import org.duoattention.core.head.PatternDirectory;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Model;
 import org.duoattention.core.session.SessionBuilder;
+import org.duoattention.core.source.ModelFingerprint;
+import org.duoattention.identify.train.RunDescription;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** What the cache keeps: retrieval heads, window, chunks and storage format. */
 final class CacheOptions {
@@ -81,6 +85,9 @@ final class CacheOptions {
 
     @Mixin
     private KvOptions kv = new KvOptions();
+
+    @Spec(Spec.Target.MIXEE)
+    private @Nullable CommandSpec command;
 
     /**
      * The retrieval heads that were chosen.
@@ -156,8 +163,24 @@ final class CacheOptions {
             } else if (threshold != null || heads == null) {
                 options.put("threshold", String.valueOf(threshold == null ? DEFAULT_PATTERN_THRESHOLD : threshold));
             }
-            return new Heads(ask(duo, model, "pattern", options), Optional.of(PatternDirectory.read(pattern)));
+            HeadMask chosen = ask(duo, model, "pattern", options);
+            HeadPattern read = PatternDirectory.read(pattern);
+            warnOfAnotherModel(read, pattern, model);
+            return new Heads(chosen, Optional.of(read));
         });
+    }
+
+    private void warnOfAnotherModel(HeadPattern pattern, Path directory, Model model) {
+        Object made = pattern.settings().get(RunDescription.MODEL_FINGERPRINT);
+        if (made == null || command == null) {
+            return;
+        }
+        if (!made.equals(ModelFingerprint.of(model.config(), model.weights()))) {
+            command.commandLine()
+                    .getErr()
+                    .println("note: the heads in " + directory + " were identified on other weights than those of "
+                            + model.name() + ": another model, or another copy of it, such as a quantised one");
+        }
     }
 
     private static HeadMask ask(Duo duo, Model model, String source, Map<String, String> options) {

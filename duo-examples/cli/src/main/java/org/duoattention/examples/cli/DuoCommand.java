@@ -75,6 +75,7 @@ public final class DuoCommand {
                         .addSubcommand(new PasskeyCommand(console))
                         .addSubcommand(new PerplexityCommand(console)))
                 .addSubcommand(new QuantizeCommand(console))
+                .addSubcommand(new IdentifyCommand(console))
                 .addSubcommand(new BackendsCommand(console))
                 .addSubcommand(new DemoModelCommand(console))
                 .setOut(new PrintWriter(console.out(), true, StandardCharsets.UTF_8))

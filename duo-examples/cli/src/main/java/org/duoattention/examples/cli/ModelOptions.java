@@ -1,6 +1,7 @@
 package org.duoattention.examples.cli;
 
 import java.nio.file.Path;
+import org.duoattention.api.backend.Capability;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Model;
@@ -26,8 +27,11 @@ final class ModelOptions {
                             + " (default: ${DEFAULT-VALUE}).")
     private DType ropePrecision = DType.F32;
 
-    Model open(Duo duo, Path directory) {
+    Model open(Duo duo, Path directory, Capability... needed) {
         ModelBuilder builder = duo.model(directory).ropePrecision(ropePrecision);
+        for (Capability capability : needed) {
+            builder.require(capability);
+        }
         return (backend == null ? builder : builder.backend(backend)).open();
     }
 }

@@ -44,6 +44,13 @@ final class Progress implements AutoCloseable {
         }
     }
 
+    /** Shows a word on how things stand behind the bar. */
+    void message(String text) {
+        if (bar != null) {
+            bar.setExtraMessage(" " + text);
+        }
+    }
+
     /** A step is complete: a line where there is no bar. */
     void line(String text) {
         if (bar == null && !quiet) {

@@ -99,6 +99,38 @@ class ProcessTest {
     }
 
     @Test
+    void anIdentificationThatWasKilledEndsWithTheSameGates() throws Exception {
+        Path killed = directory.resolve("killed");
+        Process first = identify(killed);
+        try (BufferedReader err = first.errorReader(StandardCharsets.UTF_8)) {
+            String line = err.readLine();
+            while (line != null && !line.startsWith("identify: step 5 ")) {
+                line = err.readLine();
+            }
+            assertThat(line).as("a line of progress").isNotNull();
+            // The signal that a process cannot handle.
+            assertThat(first.destroyForcibly().waitFor()).isNotZero();
+        }
+        assertThat(killed.resolve("full_attention_heads.tsv")).doesNotExist();
+        assertThat(errorsOf(identify(killed))).anyMatch(line -> line.startsWith("identify: going on after step "));
+        Path uninterrupted = directory.resolve("uninterrupted");
+        assertThat(errorsOf(identify(uninterrupted))).noneMatch(line -> line.contains("going on"));
+        assertThat(killed.resolve("full_attention_heads.tsv"))
+                .hasSameBinaryContentAs(uninterrupted.resolve("full_attention_heads.tsv"));
+    }
+
+    private static Process identify(Path out) throws IOException {
+        String line = "identify --context 192,256 --needles 2 --words 4 --recent 32 --steps 12 --save-every 2 --out ";
+        return start(CLASS_PATH, (line + out).split(" "));
+    }
+
+    private static List<String> errorsOf(Process process) throws Exception {
+        List<String> lines = process.errorReader(StandardCharsets.UTF_8).lines().toList();
+        assertThat(process.waitFor()).as("exit code, %s", lines).isZero();
+        return lines;
+    }
+
+    @Test
     void aPolicyInAJarOnThePathIsPickedUp() throws Exception {
         Path jar = pluginJar();
         String path = CLASS_PATH + File.pathSeparator + jar;

@@ -1,0 +1,117 @@
+package org.duoattention.examples.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.duoattention.core.head.HeadPattern;
+import org.duoattention.core.head.PatternDirectory;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+class IdentifyCommandTest {
+    @TempDir
+    Path directory;
+
+    private Path out;
+
+    @BeforeEach
+    void choose() {
+        out = directory.resolve("heads");
+    }
+
+    private Cli.Result identify(String options) {
+        return Cli.run(("identify --out " + out + " --context 192,256 --needles 2 --words 4 " + options).split(" "));
+    }
+
+    @Test
+    void aPatternIsFoundWrittenAndRead() throws IOException {
+        Path json = directory.resolve("events");
+        Cli.Result result =
+                identify("--steps 6 --lr 0.1 --recent 32 --json " + json).ok();
+
+        assertThat(result.out()).contains("layer 3  ").contains("of 16 gates above 0.5");
+        assertThat(result.err()).contains("identify: step 6 of 6").contains("tokens/s");
+        HeadPattern pattern = PatternDirectory.read(out);
+        assertThat(pattern.sinkSize()).isEqualTo(16);
+        assertThat(pattern.recentSize()).isEqualTo(32);
+        assertThat(pattern.settings()).containsKeys("model_fingerprint", "seed", "versions", "chunk", "final_distill");
+        List<JsonNode> events = Files.readAllLines(json).stream()
+                .map(line -> JsonMapper.shared().readTree(line))
+                .toList();
+        assertThat(events)
+                .extracting(event -> event.get("event").stringValue())
+                .containsExactly("plan", "begun", "step", "step", "step", "step", "step", "step", "saved", "done");
+        assertThat(events.getLast().get("gates").get(3).get(3).doubleValue()).isEqualTo(pattern.score(3, 3));
+
+        String generate = "generate --prompt It --max-new-tokens 2 --quiet --heads " + out + " --model ";
+        assertThat(Cli.run((generate + Cli.NANO).split(" ")).ok().err()).doesNotContain("other weights");
+        Path copy = directory.resolve("int8");
+        Cli.run("quantize", "--model", Cli.NANO.toString(), "--weights", "int8", "--out", copy.toString())
+                .ok();
+        assertThat(Cli.run((generate + copy).split(" "))
+                        .ok()
+                        .err()
+                        .lines()
+                        .filter(line -> line.contains("other weights")))
+                .hasSize(1);
+    }
+
+    @Test
+    void aRunInTheDirectoryGoesOnOrIsRefused() {
+        identify("--steps 3").ok();
+
+        assertThat(identify("--steps 3").ok().err()).contains("going on after step 3 of 3");
+        assertThat(identify("--steps 4").sentence())
+                .contains(out.toString())
+                .contains("num_steps is 3 there and 4 here");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "--steps 0 | --steps is 0",
+                "--lr nan | --lr is NaN",
+                "--reg -1 | --reg is -1.0",
+                "--labels some | --labels is 'some'",
+                "--blend both | --blend is 'both'",
+                "--save-every 0 | --save-every is 0",
+                "--recent 300 | streaming heads that see",
+                "--backend none | none"
+            })
+    void whatCannotBeDoneIsRefused(String options, String sentence) {
+        assertThat(identify(options.replace("nan", "NaN")).sentence()).contains(sentence.strip());
+        assertThat(out).doesNotExist();
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "--context 512 | --context is '512'",
+                "--context 512,256 | --context is '512,256'",
+                "--context 512,100000 | 100000 tokens",
+                "--context 16,32 --recent 8 --sink 2 | too short"
+            })
+    void sequencesThatCannotBeAreRefused(String options, String sentence) {
+        assertThat(Cli.run(("identify --out " + out + " " + options).split(" ")).sentence())
+                .contains(sentence.strip());
+    }
+
+    @Test
+    void aShortHaystackIsRefused() throws IOException {
+        Path text = Files.writeString(directory.resolve("short"), "A short text. It has two sentences.\n");
+
+        assertThat(identify("--steps 2 --haystack " + text).sentence())
+                .contains("haystack")
+                .contains("tokens");
+    }
+}
