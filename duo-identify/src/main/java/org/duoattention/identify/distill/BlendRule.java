@@ -1,5 +1,7 @@
 package org.duoattention.identify.distill;
 
+import java.util.Locale;
+
 /**
  * Whose full attention a gate blends with the student's streaming attention. Either is a constant for the gradient: nothing
  * is differentiated through full attention.
@@ -9,5 +11,10 @@ public enum BlendRule {
     UPSTREAM,
 
     /** That of the student's own queries, keys and values, as the paper's formula reads (arXiv 2410.10819, section 2.2). */
-    PAPER
+    PAPER;
+
+    /** The name in options and files: lower case. */
+    public String label() {
+        return name().toLowerCase(Locale.ROOT);
+    }
 }

@@ -48,7 +48,7 @@ public final class RunDescription {
         values.put("initial_value", 1.0);
         values.put("sink_size", settings.step().sinks());
         values.put("recent_size", settings.step().recent());
-        values.put("blend", settings.step().blend().name().toLowerCase(Locale.ROOT));
+        values.put("blend", settings.step().blend().label());
         values.put("chunk", settings.step().block());
         values.put("dataset_format", "multiple_passkey");
         values.put("dataset_name", data.haystack().name());
