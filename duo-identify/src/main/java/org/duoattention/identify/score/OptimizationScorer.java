@@ -33,8 +33,7 @@ public final class OptimizationScorer implements HeadScorer {
     public HeadPattern score(ScoringContext context, ScoringProgress progress) {
         StepSettings step = settings.step();
         TrainingSettings own = new TrainingSettings(
-                new StepSettings(
-                        context.sinks(), context.recent(), step.blend(), step.regularisation(), step.block()),
+                new StepSettings(context.sinks(), context.recent(), step.blend(), step.regularisation(), step.block()),
                 settings.schedule(),
                 settings.learningRate());
         long steps = settings.schedule().steps();

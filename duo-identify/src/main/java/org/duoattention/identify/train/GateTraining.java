@@ -69,6 +69,21 @@ public final class GateTraining {
     }
 
     /**
+     * Refuses what {@link #run} would refuse before its first step.
+     *
+     * @throws DuoException when the device has not enough memory, or the state of another run is in the way
+     */
+    public void check() {
+        memory().require(model.device());
+        begin();
+    }
+
+    private TrainingState begin() {
+        return (file == null ? Optional.<TrainingState>empty() : file.read())
+                .orElseGet(() -> TrainingState.initial(model.config().shape()));
+    }
+
+    /**
      * Runs the steps that are left.
      *
      * @throws DuoException when the device has not enough memory, the state of another run is in the way, the state
@@ -76,12 +91,8 @@ public final class GateTraining {
      * @throws InterruptedException when the thread is interrupted; the state before the step in progress is saved then
      */
     public TrainingOutcome run(TrainingListener listener) throws InterruptedException {
-        TrainingState state = (file == null ? Optional.<TrainingState>empty() : file.read())
-                .orElseGet(() -> TrainingState.initial(model.config().shape()));
+        TrainingState state = begin();
         int steps = settings.schedule().steps();
-        if (state.step() > steps) {
-            throw new DuoException("the state has " + state.step() + " steps, the run " + steps);
-        }
         listener.begun(state.step(), steps);
         int saved = state.step();
         if (state.step() < steps) {

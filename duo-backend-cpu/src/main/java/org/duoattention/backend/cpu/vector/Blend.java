@@ -1,7 +1,6 @@
 package org.duoattention.backend.cpu.vector;
 
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static org.duoattention.backend.cpu.vector.Simd.F;
 import static org.duoattention.backend.cpu.vector.Simd.L;
 
@@ -113,7 +112,7 @@ final class Blend {
                     .fma(d, sum);
             d.mul(rest).intoMemorySegment(out, to + 4L * i, LITTLE_ENDIAN);
         }
-        float total = sum.reduceLanes(ADD);
+        float total = LaneSum.of(sum);
         for (; i < count; i++) {
             float d = gradient.get(F32, from + 4L * i);
             float difference = full.get(F32, fullAt + 4L * i) - streaming.get(F32, streamingAt + 4L * i);

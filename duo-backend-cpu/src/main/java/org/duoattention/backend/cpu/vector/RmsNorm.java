@@ -1,7 +1,6 @@
 package org.duoattention.backend.cpu.vector;
 
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static org.duoattention.backend.cpu.vector.Simd.F;
 import static org.duoattention.backend.cpu.vector.Simd.L;
 
@@ -40,7 +39,7 @@ final class RmsNorm {
             a = v.fma(v, a);
             b = w.fma(w, b);
         }
-        float sum = a.add(b).reduceLanes(ADD);
+        float sum = LaneSum.of(a.add(b));
         for (; i < count; i++) {
             float v = x.get(F32, from + 4L * i);
             sum = Math.fma(v, v, sum);

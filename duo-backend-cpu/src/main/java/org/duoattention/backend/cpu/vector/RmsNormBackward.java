@@ -1,7 +1,6 @@
 package org.duoattention.backend.cpu.vector;
 
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static org.duoattention.backend.cpu.vector.Simd.F;
 import static org.duoattention.backend.cpu.vector.Simd.L;
 
@@ -55,7 +54,7 @@ final class RmsNormBackward {
                     .mul(FloatVector.fromArray(F, scale, i))
                     .fma(v, sum);
         }
-        float total = sum.reduceLanes(ADD);
+        float total = LaneSum.of(sum);
         for (; i < count; i++) {
             total = Math.fma(g.get(F32, from + 4L * i) * scale[i], x.get(F32, at + 4L * i), total);
         }

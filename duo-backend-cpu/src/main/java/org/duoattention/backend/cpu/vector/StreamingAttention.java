@@ -10,7 +10,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import org.duoattention.backend.cpu.kernel.Matrix;
 import org.duoattention.backend.cpu.kernel.StreamingKeys;
 import org.duoattention.backend.cpu.kernel.StreamingTask;
@@ -314,7 +313,7 @@ final class StreamingAttention {
             v.intoArray(m, p + i);
             sum = v.fma(FloatVector.fromArray(F, m, dp + i), sum);
         }
-        float mean = sum.reduceLanes(VectorOperators.ADD);
+        float mean = LaneSum.of(sum);
         for (int i = 0; i < count; i += L) {
             FloatVector.fromArray(F, m, dp + i)
                     .sub(mean)

@@ -132,7 +132,7 @@ final class IdentifyCommand implements Callable<Integer> {
 
     private void plan(Model opened, GateTraining training, JsonEvents events) {
         Device device = opened.device();
-        training.memory().require(device);
+        training.check();
         long bytes = training.memory().bytes(device);
         if (!quiet) {
             console.err()

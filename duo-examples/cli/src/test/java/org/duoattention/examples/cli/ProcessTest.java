@@ -104,7 +104,7 @@ class ProcessTest {
         Process first = identify(killed);
         try (BufferedReader err = first.errorReader(StandardCharsets.UTF_8)) {
             String line = err.readLine();
-            while (line != null && !line.startsWith("identify: step 5 ")) {
+            while (line != null && !line.startsWith("identify: step 3 ")) {
                 line = err.readLine();
             }
             assertThat(line).as("a line of progress").isNotNull();
@@ -120,7 +120,7 @@ class ProcessTest {
     }
 
     private static Process identify(Path out) throws IOException {
-        String line = "identify --context 192,256 --needles 2 --words 4 --recent 32 --steps 12 --save-every 2 --out ";
+        String line = "identify --context 192,256 --needles 2 --words 4 --recent 32 --steps 6 --save-every 2 --out ";
         return start(CLASS_PATH, (line + out).split(" "));
     }
 
