@@ -1,7 +1,6 @@
 package org.duoattention.backend.cpu.vector;
 
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.S2I;
 import static org.duoattention.backend.cpu.vector.Simd.F;
@@ -60,9 +59,9 @@ final class GemvBf16 {
                     .convertShape(S2I, I, 0);
             b3 = v.lanewise(LSHL, 16).reinterpretAsFloats().fma(x1, b3);
         }
-        y[0] = a0.add(b0).reduceLanes(ADD);
-        y[1] = a1.add(b1).reduceLanes(ADD);
-        y[2] = a2.add(b2).reduceLanes(ADD);
-        y[3] = a3.add(b3).reduceLanes(ADD);
+        y[0] = LaneSum.of(a0.add(b0));
+        y[1] = LaneSum.of(a1.add(b1));
+        y[2] = LaneSum.of(a2.add(b2));
+        y[3] = LaneSum.of(a3.add(b3));
     }
 }

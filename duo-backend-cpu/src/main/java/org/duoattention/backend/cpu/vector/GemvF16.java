@@ -1,7 +1,6 @@
 package org.duoattention.backend.cpu.vector;
 
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.S2I;
 import static org.duoattention.backend.cpu.vector.Simd.F;
@@ -83,9 +82,9 @@ final class GemvF16 {
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             b3 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().fma(x1, b3);
         }
-        y[0] = a0.add(b0).reduceLanes(ADD) * Half.HALF_UNSCALE;
-        y[1] = a1.add(b1).reduceLanes(ADD) * Half.HALF_UNSCALE;
-        y[2] = a2.add(b2).reduceLanes(ADD) * Half.HALF_UNSCALE;
-        y[3] = a3.add(b3).reduceLanes(ADD) * Half.HALF_UNSCALE;
+        y[0] = LaneSum.of(a0.add(b0)) * Half.HALF_UNSCALE;
+        y[1] = LaneSum.of(a1.add(b1)) * Half.HALF_UNSCALE;
+        y[2] = LaneSum.of(a2.add(b2)) * Half.HALF_UNSCALE;
+        y[3] = LaneSum.of(a3.add(b3)) * Half.HALF_UNSCALE;
     }
 }

@@ -1,7 +1,6 @@
 package org.duoattention.backend.cpu.vector;
 
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static org.duoattention.backend.cpu.vector.QuantizedLayout.BLOCK;
 import static org.duoattention.backend.cpu.vector.Simd.F;
 import static org.duoattention.backend.cpu.vector.Simd.L;
@@ -71,7 +70,7 @@ final class QuantizedGemv {
                     sums = sums.add(value);
                     value.mul(factor).intoArray(target, to + i);
                 }
-                float sum = sums.reduceLanes(ADD);
+                float sum = LaneSum.of(sums);
                 for (; i < padded; i++) {
                     float value = i < group ? source.get(F32, from + 4L * i) : 0;
                     sum += value;

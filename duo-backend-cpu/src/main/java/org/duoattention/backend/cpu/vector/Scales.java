@@ -1,7 +1,6 @@
 package org.duoattention.backend.cpu.vector;
 
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.S2I;
 import static org.duoattention.backend.cpu.vector.CodeLayout.SLOTS;
@@ -59,6 +58,6 @@ final class Scales {
             x.mul(FloatVector.fromArray(F, m, scales + i)).intoArray(m, w + i);
             sum = x.fma(FloatVector.fromArray(F, m, scales + SLOTS + i), sum);
         }
-        return sum.reduceLanes(ADD);
+        return LaneSum.of(sum);
     }
 }
