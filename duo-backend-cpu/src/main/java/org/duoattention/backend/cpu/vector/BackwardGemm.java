@@ -1,8 +1,5 @@
 package org.duoattention.backend.cpu.vector;
 
-import static java.nio.ByteOrder.LITTLE_ENDIAN;
-import static org.duoattention.backend.cpu.vector.Simd.F;
-import static org.duoattention.backend.cpu.vector.Simd.L;
 import static org.duoattention.backend.cpu.vector.Simd.PANEL;
 
 import java.lang.foreign.MemorySegment;
@@ -10,8 +7,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.List;
-import jdk.incubator.vector.FloatVector;
-import org.duoattention.api.tensor.DType;
 import org.duoattention.backend.cpu.kernel.LinearGradient;
 import org.duoattention.backend.cpu.kernel.Matrix;
 import org.duoattention.backend.cpu.kernel.PackedInput;
@@ -102,8 +97,8 @@ final class BackwardGemm {
         switch (weight) {
             case QuantizedWeight q -> quantized(q, k, depth, column, count, target, at);
             case Matrix m
-            when m.dtype() == DType.F32 && count == PANEL ->
-                f32(m.segment(), m.at(k, column), 4L * m.columns(), depth, target, at);
+            when count == PANEL ->
+                WidenPanel.run(m.dtype(), m.segment(), m.at(k, column), m.at(1, 0) - m.at(0, 0), depth, target, at);
             case Matrix m -> {
                 for (int r = 0; r < depth; r++) {
                     int to = at + r * PANEL;
@@ -111,16 +106,6 @@ final class BackwardGemm {
                     Arrays.fill(target, to + count, to + PANEL, 0f);
                 }
             }
-        }
-    }
-
-    private static void f32(MemorySegment weight, long from, long stride, int depth, float[] target, int at) {
-        for (int r = 0; r < depth; r++) {
-            long row = from + r * stride;
-            int to = at + r * PANEL;
-            FloatVector.fromMemorySegment(F, weight, row, LITTLE_ENDIAN).intoArray(target, to);
-            FloatVector.fromMemorySegment(F, weight, row + 4L * L, LITTLE_ENDIAN)
-                    .intoArray(target, to + L);
         }
     }
 
