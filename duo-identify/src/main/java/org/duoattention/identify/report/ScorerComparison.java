@@ -62,7 +62,9 @@ public final class ScorerComparison {
     /**
      * A comparison on an open model, which stays open.
      *
-     * @throws DuoException when the model has no tokenizer, or a pattern or a session does not fit it
+     * @param candidates the patterns; without any, the rest of what may be wrong is refused all the same
+     * @throws DuoException when the model has no tokenizer, a pattern or a session does not fit it, or a context has no
+     *     room for its passkeys
      */
     public ScorerComparison(Model model, HaystackText haystack, List<Candidate> candidates, Settings settings) {
         this.candidates = List.copyOf(candidates);
@@ -100,7 +102,7 @@ public final class ScorerComparison {
         }
         PasskeyEvaluation evaluation =
                 new PasskeyEvaluation(task, model.device().capabilities(), asked);
-        evaluation.plan(subjects);
+        evaluation.check(subjects);
         tasks.add(new Task(name, evaluation, asked, subjects));
     }
 

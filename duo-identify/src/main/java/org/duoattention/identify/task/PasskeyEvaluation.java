@@ -196,16 +196,11 @@ public final class PasskeyEvaluation {
         Map<K, Measured> byKey = new LinkedHashMap<>();
         subjects.forEach((key, builder) ->
                 byKey.put(key, measured.computeIfAbsent(Kept.of(builder.plan()), kept -> new Measured(builder))));
-        List<SessionOptions> streaming = plans.values().stream()
-                .filter(PasskeyEvaluation::streams)
-                .map(SessionPlan::options)
-                .toList();
-        int lead = streaming.stream().mapToInt(SessionOptions::sinks).max().orElse(0);
-        int reach = streaming.stream().mapToInt(PasskeyEvaluation::reach).max().orElse(0);
+        Placing placing = placing(plans);
         int asked = 0;
         for (int i = 0; asked < settings.samples(); i++) {
             int questions = Math.min(settings.needles(), settings.samples() - asked);
-            PasskeyDocument document = document(i, lead, reach);
+            PasskeyDocument document = document(i, placing);
             repeats = document.repeats();
             for (Measured cache : measured.values()) {
                 cache.exact +=
@@ -243,7 +238,34 @@ public final class PasskeyEvaluation {
         return Math.addExact(options.recent(), options.prefillMode() == PrefillMode.UPSTREAM ? options.chunk() : 0);
     }
 
-    private PasskeyDocument document(int index, int lead, int reach) {
+    /**
+     * Refuses what {@link #run} would refuse at its first text.
+     *
+     * @throws DuoException as {@code run}
+     */
+    public void check(Map<?, SessionBuilder> subjects) {
+        document(0, placing(plan(subjects)));
+    }
+
+    /**
+     * Where passkeys may lie.
+     *
+     * @param lead tokens at the start that stay free of them
+     * @param reach tokens before the question that stay free of them
+     */
+    private record Placing(int lead, int reach) {}
+
+    private static Placing placing(Map<?, SessionPlan> plans) {
+        List<SessionOptions> streaming = plans.values().stream()
+                .filter(PasskeyEvaluation::streams)
+                .map(SessionPlan::options)
+                .toList();
+        return new Placing(
+                streaming.stream().mapToInt(SessionOptions::sinks).max().orElse(0),
+                streaming.stream().mapToInt(PasskeyEvaluation::reach).max().orElse(0));
+    }
+
+    private PasskeyDocument document(int index, Placing placing) {
         int context = settings.context();
         Random random = Seeds.random(settings.seed(), PURPOSE, context, index);
         try {
@@ -252,8 +274,8 @@ public final class PasskeyEvaluation {
                     random.nextDouble(),
                     settings.needles(),
                     settings.words(),
-                    Math.min(lead, context / 4),
-                    Math.min(reach, context / 2),
+                    Math.min(placing.lead(), context / 4),
+                    Math.min(placing.reach(), context / 2),
                     random.nextLong()));
         } catch (DuoException e) {
             throw new DuoException(
