@@ -3,10 +3,7 @@ package org.duoattention.identify.score;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.duoattention.core.head.HeadPattern;
-import org.duoattention.core.model.DecoderWeights;
-import org.duoattention.core.model.RopeFrequencies;
 import org.duoattention.core.session.CancelledException;
-import org.duoattention.identify.distill.FrozenModel;
 import org.duoattention.identify.distill.StepSettings;
 import org.duoattention.identify.train.GateTraining;
 import org.duoattention.identify.train.TrainingOutcome;
@@ -38,12 +35,8 @@ public final class OptimizationScorer implements HeadScorer {
                 settings.learningRate());
         long steps = settings.schedule().steps();
         long[] done = {0, 0};
-        // The device keeps quantised weights a second time meanwhile; dense ones are shared.
-        try (DecoderWeights weights = new DecoderWeights(context.device(), context.weights(), context.config())) {
-            RopeFrequencies rope =
-                    new RopeFrequencies(context.config().rope(), context.shape().headDim());
-            FrozenModel model = new FrozenModel(context.device(), context.config(), rope, weights);
-            TrainingOutcome outcome = new GateTraining(model, context.data(), own).run(at -> {
+        try {
+            TrainingOutcome outcome = new GateTraining(context.model(), context.data(), own).run(at -> {
                 done[0] = at.step();
                 done[1] += at.tokens();
                 progress.at(at.step(), steps);

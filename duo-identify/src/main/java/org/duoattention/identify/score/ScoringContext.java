@@ -2,11 +2,8 @@ package org.duoattention.identify.score;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.duoattention.api.backend.Device;
 import org.duoattention.api.model.ModelShape;
 import org.duoattention.core.head.HeadPattern;
-import org.duoattention.core.load.WeightSource;
-import org.duoattention.core.model.ModelConfig;
 import org.duoattention.core.session.Model;
 import org.duoattention.identify.data.MultiPasskeyData;
 import org.duoattention.identify.distill.FrozenModel;
@@ -15,25 +12,17 @@ import org.duoattention.identify.distill.FrozenModel;
  * What heads are scored on.
  *
  * @param model the model; stays open
- * @param weights the model's weights as they lie in the checkpoint
  * @param data sequences with passkeys
  * @param sinks first tokens that a streaming head keeps; at least 0
  * @param recent last tokens that a streaming head keeps; at least 1
  */
-public record ScoringContext(FrozenModel model, WeightSource weights, MultiPasskeyData data, int sinks, int recent) {
+public record ScoringContext(FrozenModel model, MultiPasskeyData data, int sinks, int recent) {
+    /** The setting of a pattern that says which scorer found it. */
+    public static final String METHOD = "method";
+
     /** An open model, which must stay open. */
     public static ScoringContext of(Model model, MultiPasskeyData data, int sinks, int recent) {
-        return new ScoringContext(FrozenModel.of(model), model.weights(), data, sinks, recent);
-    }
-
-    /** What the model runs on. */
-    public Device device() {
-        return model.device();
-    }
-
-    /** What the model is. */
-    public ModelConfig config() {
-        return model.config();
+        return new ScoringContext(FrozenModel.of(model), data, sinks, recent);
     }
 
     /** The model's extents. */
@@ -49,7 +38,7 @@ public record ScoringContext(FrozenModel model, WeightSource weights, MultiPassk
      */
     HeadPattern pattern(HeadScorer scorer, double[][] scores, Map<String, ?> settings) {
         Map<String, Object> all = new LinkedHashMap<>();
-        all.put("scorer", scorer.name());
+        all.put(METHOD, scorer.name());
         all.putAll(settings);
         return new HeadPattern(scores, sinks, recent, all);
     }

@@ -74,7 +74,7 @@ class HeadScorersTest {
                 assertThat(model.device().allocatedBytes()).isEqualTo(before);
                 assertThat(pattern.sinkSize()).isEqualTo(ConstructedModel.SINK_SIZE);
                 assertThat(pattern.recentSize()).isEqualTo(ConstructedModel.RECENT_SIZE);
-                assertThat(pattern.settings()).containsEntry("scorer", scorer.name());
+                assertThat(pattern.settings()).containsEntry("method", scorer.name());
             }
         }
     }

@@ -2,15 +2,19 @@ package org.duoattention.examples.cli;
 
 import java.io.PrintStream;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import org.duoattention.api.backend.Capability;
 import org.duoattention.api.backend.Device;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.head.HeadPattern;
 import org.duoattention.core.head.PatternDirectory;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Model;
@@ -18,6 +22,9 @@ import org.duoattention.core.source.ModelFingerprint;
 import org.duoattention.core.tokenizer.Tokenizer;
 import org.duoattention.identify.data.MultiPasskeyData;
 import org.duoattention.identify.distill.FrozenModel;
+import org.duoattention.identify.report.Candidate;
+import org.duoattention.identify.report.LossCurve;
+import org.duoattention.identify.report.OutcomeReport;
 import org.duoattention.identify.text.HaystackText;
 import org.duoattention.identify.train.GateTraining;
 import org.duoattention.identify.train.RunDescription;
@@ -42,6 +49,10 @@ import tools.jackson.databind.node.ObjectNode;
             "Without --model a small model that comes with the program is used."
         })
 final class IdentifyCommand implements Callable<Integer> {
+    private static final List<String> COMPARED = List.of("profiling", "on-the-fly", "random");
+    private static final int COMPARED_SEEDS = 3;
+    private static final int COMPARED_SAMPLES = 100;
+
     private final Console console;
 
     @Option(
@@ -71,6 +82,12 @@ final class IdentifyCommand implements Callable<Integer> {
 
     @Mixin
     private ModelOptions model = new ModelOptions();
+
+    @Option(
+            names = "--compare",
+            description = "When the heads are found, measure how many passkeys are found by share of heads kept, beside"
+                    + " the scorers that need no training, and add it to report.html; duo eval scorers does so later.")
+    private boolean compare;
 
     @Option(
             names = "--json",
@@ -125,8 +142,10 @@ final class IdentifyCommand implements Callable<Integer> {
             RunDescription run =
                     RunDescription.of(settings, data, ModelFingerprint.of(opened.config(), opened.weights()));
             GateTraining training = new GateTraining(FrozenModel.of(opened), data, settings, out, run, saveEvery);
+            Optional<ScorerReport> comparison = comparison(opened, haystack, settings);
             plan(opened, training, events);
-            write(opened, settings, run, train(training, settings, events), events);
+            TrainingOutcome outcome = train(training, settings, events);
+            report(opened, write(opened, settings, run, outcome, events), outcome, comparison);
         }
     }
 
@@ -170,7 +189,47 @@ final class IdentifyCommand implements Callable<Integer> {
         }
     }
 
-    private void write(
+    /** A page beside the pattern: heat map and loss, and if asked for what the heads are worth beside other scorers'. */
+    private void report(Model opened, HeadPattern pattern, TrainingOutcome outcome, Optional<ScorerReport> comparison) {
+        String seed = "seed " + options.seed();
+        Candidate found = new Candidate("optimization", seed, pattern);
+        List<LossCurve> losses = List.of(new LossCurve(seed, outcome.distill(), outcome.regularisation()));
+        if (comparison.isPresent()) {
+            List<Candidate> all = new ArrayList<>(List.of(found));
+            all.addAll(comparison.get().score(COMPARED, options.seed(), COMPARED_SEEDS));
+            comparison.get().write(all, losses, "-".equals(json) ? console.err() : console.out());
+        } else {
+            Map<String, String> settings = new LinkedHashMap<>();
+            pattern.settings().forEach((name, value) -> settings.put(name, String.valueOf(value)));
+            ScorerReport.write(
+                    out,
+                    new OutcomeReport(
+                            "Retrieval heads of " + opened.name(), settings, List.of(), List.of(found), losses));
+        }
+        if (!quiet) {
+            console.err().println("report: " + out.resolve("report.html"));
+        }
+    }
+
+    /** Made before the heads are searched, since it refuses what could not be measured. */
+    private Optional<ScorerReport> comparison(Model opened, HaystackText haystack, TrainingSettings settings) {
+        return compare
+                ? Optional.of(new ScorerReport(
+                        console,
+                        quiet,
+                        opened,
+                        haystack,
+                        ScorerReport.settings(
+                                opened,
+                                COMPARED_SAMPLES,
+                                settings.step().sinks(),
+                                settings.step().recent(),
+                                options.seed()),
+                        out))
+                : Optional.empty();
+    }
+
+    private HeadPattern write(
             Model opened, TrainingSettings settings, RunDescription run, TrainingOutcome outcome, JsonEvents events) {
         Map<String, Object> config = new LinkedHashMap<>();
         config.put("model_name", opened.name());
@@ -181,7 +240,8 @@ final class IdentifyCommand implements Callable<Integer> {
         config.put("backend", opened.device().backendId());
         config.put("device", opened.device().description());
         config.put("versions", new Version().getVersion()[0]);
-        PatternDirectory.write(out, outcome.pattern(settings, config));
+        HeadPattern pattern = outcome.pattern(settings, config);
+        PatternDirectory.write(out, pattern);
         PrintStream results = "-".equals(json) ? console.err() : console.out();
         for (int layer = 0; layer < outcome.gates().length; layer++) {
             results.println("layer " + layer + "  "
@@ -197,5 +257,6 @@ final class IdentifyCommand implements Callable<Integer> {
                 .put("heads", heads);
         done.putPOJO("gates", outcome.gates());
         events.write(done);
+        return pattern;
     }
 }

@@ -26,6 +26,7 @@ import org.duoattention.identify.report.ScorerComparison;
 import org.duoattention.identify.report.TaskOutcome;
 import org.duoattention.identify.score.AttentionProfiling;
 import org.duoattention.identify.score.HeadScorer;
+import org.duoattention.identify.score.OptimizationScorer;
 import org.duoattention.identify.score.OutputChange;
 import org.duoattention.identify.score.RandomScorer;
 import org.duoattention.identify.score.ScoringContext;
@@ -35,7 +36,8 @@ import tools.jackson.databind.node.ObjectNode;
 
 /** Runs scorers, compares them with patterns that were found before, and writes what comes out. */
 final class ScorerReport {
-    private static final List<String> SCORERS = List.of("profiling", "on-the-fly", "random");
+    private static final List<String> SCORERS = List.of("optimization", "profiling", "on-the-fly", "random");
+    private static final int LINES = 10;
     /** Models that read less get small windows. */
     private static final long LARGE_CONTEXT = 8192;
 
@@ -52,6 +54,13 @@ final class ScorerReport {
     /** The sizes that identification takes by default: the authors' for large models. */
     static Window window(Model model) {
         return model.config().contextLimit() >= LARGE_CONTEXT ? new Window(128, 256) : new Window(16, 64);
+    }
+
+    /** What suits a model unless told otherwise: 4 passkeys of 6 words in 512 tokens, or in 4,096 for large models. */
+    static ScorerComparison.Settings settings(Model model, int samples, int sinks, int recent, long seed) {
+        int context = model.config().contextLimit() >= LARGE_CONTEXT ? 4096 : 512;
+        return new ScorerComparison.Settings(
+                List.of(context), 4, 6, samples, ScorerComparison.EVERY_TWENTIETH, sinks, recent, seed);
     }
 
     /**
@@ -110,7 +119,7 @@ final class ScorerReport {
                         limit,
                         model.shape().vocabSize());
                 ScoringContext context = ScoringContext.of(model, data, settings.sinks(), settings.recent());
-                HeadPattern pattern = score(scorer(name, at), context);
+                HeadPattern pattern = score(scorer(name, data), context);
                 String directory = name + "-" + at;
                 PatternDirectory.write(out.resolve(directory), pattern);
                 candidates.add(new Candidate(name, "seed " + at, pattern));
@@ -119,11 +128,12 @@ final class ScorerReport {
         return candidates;
     }
 
-    private static HeadScorer scorer(String name, long seed) {
+    private static HeadScorer scorer(String name, MultiPasskeyData data) {
         return switch (name) {
+            case "optimization" -> new OptimizationScorer(new IdentifyOptions().training(data.maxTokens()));
             case "profiling" -> new AttentionProfiling(AttentionProfiling.DEFAULT_SEQUENCES);
             case "on-the-fly" -> new OutputChange(OutputChange.DEFAULT_SEQUENCES);
-            default -> new RandomScorer(seed);
+            default -> new RandomScorer(data.settings().seed());
         };
     }
 
@@ -150,7 +160,8 @@ final class ScorerReport {
     ObjectNode write(List<Candidate> candidates, List<LossCurve> losses, PrintStream results) {
         for (Candidate candidate : candidates) {
             HeadPattern pattern = candidate.pattern();
-            if (pattern.layers() != model.shape().layers() || pattern.kvHeads() != model.shape().kvHeads()) {
+            if (pattern.layers() != model.shape().layers()
+                    || pattern.kvHeads() != model.shape().kvHeads()) {
                 throw new DuoException("pattern " + candidate.scorer() + " " + candidate.name() + " has "
                         + pattern.layers() + " layers x " + pattern.kvHeads() + " KV heads, the model "
                         + model.shape().layers() + " x " + model.shape().kvHeads()
@@ -161,18 +172,20 @@ final class ScorerReport {
         List<TaskOutcome> tasks;
         try (Progress progress = new Progress(console, quiet, "scorers", comparison.tokens())) {
             progress.line("measuring " + comparison.choices() + " choices of heads");
-            tasks = comparison.run(progress::add);
+            long[] done = {0};
+            tasks = comparison.run(tokens -> {
+                progress.add(tokens);
+                long before = done[0] * LINES / comparison.tokens();
+                done[0] += tokens;
+                if (done[0] * LINES / comparison.tokens() > before) {
+                    progress.line("measured " + done[0] * LINES / comparison.tokens() * 100 / LINES + " %");
+                }
+            });
         }
-        OutcomeReport report = new OutcomeReport(
-                "Retrieval heads of " + model.name(), described(candidates), tasks, candidates, losses);
-        Outputs.write(out.resolve("report.html"), report.html().getBytes(StandardCharsets.UTF_8), "--out");
-        for (Candidate candidate : candidates) {
-            String name = (candidate.scorer() + "-" + candidate.name()).replaceAll("[^A-Za-z0-9-]+", "-");
-            Outputs.write(
-                    out.resolve("heads-" + name.replaceAll("-+$", "") + ".png"),
-                    GateImage.png(candidate.pattern()),
-                    "--out");
-        }
+        write(
+                out,
+                new OutcomeReport(
+                        "Retrieval heads of " + model.name(), described(candidates), tasks, candidates, losses));
         tasks.forEach(task -> print(results, task));
         if (!quiet) {
             console.err().println("report: " + out.resolve("report.html"));
@@ -180,10 +193,23 @@ final class ScorerReport {
         return json(tasks);
     }
 
+    /** Writes {@code report.html} and a heat map of each candidate. */
+    static void write(Path directory, OutcomeReport report) {
+        Outputs.write(directory.resolve("report.html"), report.html().getBytes(StandardCharsets.UTF_8), "--out");
+        for (Candidate candidate : report.candidates()) {
+            String name = (candidate.scorer() + "-" + candidate.name()).replaceAll("[^A-Za-z0-9-]+", "-");
+            Outputs.write(
+                    directory.resolve("heads-" + name.replaceAll("-+$", "") + ".png"),
+                    GateImage.png(candidate.pattern()),
+                    "--out");
+        }
+    }
+
     private Map<String, String> described(List<Candidate> candidates) {
         Map<String, String> described = new LinkedHashMap<>();
         described.put("model", model.name());
-        described.put("backend", model.device().backendId() + ", " + model.device().description());
+        described.put(
+                "backend", model.device().backendId() + ", " + model.device().description());
         described.put("haystack", haystack.name());
         described.put("words of a passkey", String.valueOf(settings.words()));
         described.put("sink and recent tokens", settings.sinks() + " and " + settings.recent());
@@ -207,13 +233,11 @@ final class ScorerReport {
         out.println(head);
         List<Double> fractions = task.curves().getFirst().fractions();
         for (int i = 0; i < fractions.size(); i++) {
-            StringBuilder line =
-                    new StringBuilder(String.format(Locale.ROOT, "%6.1f %%", 100 * fractions.get(i)));
+            StringBuilder line = new StringBuilder(String.format(Locale.ROOT, "%6.1f %%", 100 * fractions.get(i)));
             for (AccuracyCurve curve : task.curves()) {
                 String mean = String.format(Locale.ROOT, "%.1f", 100 * curve.mean(i));
-                String spread = curve.patterns() == 1
-                        ? ""
-                        : String.format(Locale.ROOT, " +- %.1f", 100 * curve.deviation(i));
+                String spread =
+                        curve.patterns() == 1 ? "" : String.format(Locale.ROOT, " +- %.1f", 100 * curve.deviation(i));
                 line.append(String.format(Locale.ROOT, "  %14s %%", mean + spread));
             }
             out.println(line);

@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.duoattention.api.backend.Capability;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.head.HeadPattern;
 import org.duoattention.core.head.PatternDirectory;
@@ -13,6 +14,7 @@ import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Model;
 import org.duoattention.identify.report.Candidate;
 import org.duoattention.identify.report.ScorerComparison;
+import org.duoattention.identify.score.ScoringContext;
 import org.duoattention.identify.text.HaystackText;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -26,10 +28,10 @@ import picocli.CommandLine.Option;
         sortOptions = false,
         description = {
             "Compares ways to find retrieval heads: passkeys found by share of heads kept, for patterns that were found"
-                    + " before and for scorers that need no training. Writes report.html, which needs no other file, and"
+                    + " before and for scorers that are run here. Writes report.html, which needs no other file, and"
                     + " the pattern of every scorer.",
-            "Scorers: profiling (attention paid to passkeys), on-the-fly (change of a head's output under streaming"
-                    + " attention), random.",
+            "Scorers: optimization (as duo identify does it, with its default options), profiling (attention paid to"
+                    + " passkeys), on-the-fly (change of a head's output under streaming attention), random.",
             "Without --model a small model that comes with the program is used."
         })
 final class ScorersCommand implements Callable<Integer> {
@@ -45,7 +47,8 @@ final class ScorersCommand implements Callable<Integer> {
             names = "--patterns",
             split = ",",
             paramLabel = "DIR",
-            description = "Pattern directories to compare, such as duo identify writes; those of one scorer make one curve.")
+            description =
+                    "Pattern directories to compare, such as duo identify writes; those of one scorer make one curve.")
     private List<Path> patterns = new ArrayList<>();
 
     @Option(
@@ -102,8 +105,9 @@ final class ScorersCommand implements Callable<Integer> {
     @Option(
             names = "--sink",
             paramLabel = "N",
-            description = "First tokens that streaming heads keep (default: the first pattern's, else 128, or 16 for models"
-                    + " that read less than 8192 tokens).")
+            description =
+                    "First tokens that streaming heads keep (default: the first pattern's, else 128, or 16 for models"
+                            + " that read less than 8192 tokens).")
     private @Nullable Integer sink;
 
     @Option(
@@ -186,7 +190,7 @@ final class ScorersCommand implements Callable<Integer> {
     private static Candidate read(Path directory) {
         HeadPattern pattern = PatternDirectory.read(directory);
         String name = String.valueOf(directory.getFileName());
-        return pattern.settings().get("scorer") instanceof String scorer
+        return pattern.settings().get(ScoringContext.METHOD) instanceof String scorer
                 ? new Candidate(scorer, name, pattern)
                 : new Candidate(name, "", pattern);
     }
@@ -194,7 +198,10 @@ final class ScorersCommand implements Callable<Integer> {
     private void run(
             Path directory, HaystackText haystack, List<Candidate> given, List<String> names, List<Double> shares) {
         Duo duo = Wiring.duo();
-        try (Model opened = model.open(duo, directory)) {
+        Capability[] needed = names.contains("optimization")
+                ? new Capability[] {Capability.GRADIENTS, Capability.ROLLBACK}
+                : new Capability[0];
+        try (Model opened = model.open(duo, directory, needed)) {
             Optional<HeadPattern> first = given.stream().map(Candidate::pattern).findFirst();
             ScorerReport.Window byDefault = ScorerReport.window(opened);
             ScorerComparison.Settings settings = new ScorerComparison.Settings(

@@ -20,6 +20,7 @@ class BadInputTest {
     private static final String GENERATE = "generate --model NANO --ids 1,2,3 --max-new-tokens 2 --quiet ";
     private static final String PERPLEXITY = "eval perplexity --model NANO --text FILE --quiet ";
     private static final String PASSKEY = "eval passkey --model NANO --quiet ";
+    private static final String SCORERS = "eval scorers --model NANO --quiet --out DIR/report ";
     private static final String BENCH = "bench --shape llama-3.2-1b --quiet ";
     private static final String QUANTIZE = "quantize --model NANO --out DIR/q --quiet ";
     private static final String NEEDLE = "needle --quiet ";
@@ -176,7 +177,17 @@ class BadInputTest {
                 bad(PASSKEY + "--policies duo --heads all --fractions 0.5", "--fractions", "--heads all"),
                 bad(PASSKEY + "--policies duo --heads DIR --fractions 0.5 --sparsity 0.5", "--fractions", "--sparsity"),
                 bad(PASSKEY + "--policies duo --mask DIR/m.tsv --fractions 0.5", "--fractions", "--mask"),
+                bad(SCORERS + "--scorers nonsense", "nonsense", "profiling", "on-the-fly", "random"),
+                bad(SCORERS + "--scorers random,random", "--scorers", "twice"),
+                bad(SCORERS + "--scorers none", "--scorers none", "--patterns"),
+                bad(SCORERS + "--seeds 0", "--seeds", "0"),
+                bad(SCORERS + "--fractions 2", "--fractions", "2"),
+                bad(SCORERS + "--samples 0", "--samples", "0"),
+                bad(SCORERS + "--contexts 100", "context 100", "too short"),
+                bad(SCORERS + "--sink 400 --recent 400", "sink 400", "recent 400", "512"),
                 // files
+                bad(SCORERS + "--patterns DIR/nowhere", "nowhere"),
+                bad("eval scorers --model NANO --out FILE", "--out", "file.txt"),
                 bad(PASSKEY + "--policies duo --heads DIR/nowhere", "nowhere"),
                 bad(PASSKEY + "--policies full --haystack DIR/none.txt", "none.txt"),
                 bad(PASSKEY + "--policies full --json DIR/no/such/result.json", "--json", "result.json"),
