@@ -8,13 +8,13 @@ import org.duoattention.api.backend.ComputeStream;
 import org.duoattention.api.backend.Tensor;
 
 /** Moves rows of F32 tensors to and from the heap. */
-final class HostRows {
+public final class HostRows {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private HostRows() {}
 
     /** Copies a whole tensor into an array, waiting for it. */
-    static void download(ComputeStream stream, Tensor source, float[] target, int at) {
+    public static void download(ComputeStream stream, Tensor source, float[] target, int at) {
         try (Arena arena = Arena.ofShared()) {
             MemorySegment copy = arena.allocate(source.spec().byteSize(), Float.BYTES);
             stream.download(source, copy);
@@ -24,8 +24,15 @@ final class HostRows {
         }
     }
 
+    /** A copy of a whole tensor, when it is there. */
+    public static float[] download(ComputeStream stream, Tensor source) {
+        float[] values = new float[Math.toIntExact(source.spec().elements())];
+        download(stream, source, values, 0);
+        return values;
+    }
+
     /** Fills a whole tensor from an array. */
-    static void upload(ComputeStream stream, float[] source, int at, Tensor target) {
+    public static void upload(ComputeStream stream, float[] source, int at, Tensor target) {
         try (Arena arena = Arena.ofShared()) {
             MemorySegment copy = arena.allocate(target.spec().byteSize(), Float.BYTES);
             MemorySegment.copy(

@@ -11,6 +11,7 @@ import org.duoattention.core.DuoException;
 import org.duoattention.core.head.HeadPattern;
 import org.duoattention.identify.data.PasskeySequence;
 import org.duoattention.identify.data.PasskeySequence.Passkey;
+import org.duoattention.identify.distill.HostRows;
 
 /**
  * The baseline of the paper (arXiv 2410.10819, section 3.4): the share of attention that a head pays to a passkey's words
@@ -91,7 +92,7 @@ public final class AttentionProfiling implements HeadScorer {
                 }
             }
         }
-        Rows.upload(stream, values, marks.rows(0, tokens));
+        HostRows.upload(stream, values, 0, marks.rows(0, tokens));
     }
 
     /** Adds up the attention of one sequence. */
@@ -120,7 +121,7 @@ public final class AttentionProfiling implements HeadScorer {
             }
             Tensor paid = out.rows(0, rows);
             stream.attend(marked, block.q(), scale, PrefillMode.UPSTREAM, paid);
-            add(Rows.download(stream, paid), block.layer(), block.row(), rows);
+            add(HostRows.download(stream, paid), block.layer(), block.row(), rows);
         }
 
         private void add(float[] paid, int layer, int first, int rows) {

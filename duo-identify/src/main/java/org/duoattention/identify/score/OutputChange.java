@@ -14,6 +14,7 @@ import org.duoattention.api.backend.Tensor;
 import org.duoattention.api.cache.Retention;
 import org.duoattention.api.model.ModelShape;
 import org.duoattention.core.head.HeadPattern;
+import org.duoattention.identify.distill.HostRows;
 
 /**
  * Scores heads in one forward pass, without training and without knowing where passkeys are: how far the residual stream
@@ -127,14 +128,14 @@ public final class OutputChange implements HeadScorer {
             if (!here.isEmpty()) {
                 Tensor out = streaming.rows(0, rows);
                 stream.attend(slab, block.q(), pass.scale(), mode, out);
-                compare(stream, block, Rows.download(stream, out), here);
+                compare(stream, block, HostRows.download(stream, out), here);
             }
             stream.evict(slab);
         }
 
         private void compare(ComputeStream stream, FullPass.Block block, float[] window, List<Integer> rows) {
-            float[] full = Rows.download(stream, block.attended());
-            float[] residual = Rows.download(stream, block.residual());
+            float[] full = HostRows.download(stream, block.attended());
+            float[] residual = HostRows.download(stream, block.residual());
             int width = Math.toIntExact(shape.queryWidth());
             int group = width / shape.kvHeads();
             int hidden = shape.hiddenSize();
@@ -156,10 +157,10 @@ public final class OutputChange implements HeadScorer {
                 }
                 Tensor input = differences.rows(0, some.size());
                 Tensor output = written.rows(0, some.size());
-                Rows.upload(stream, masked, input);
+                HostRows.upload(stream, masked, 0, input);
                 // A difference has no bias.
                 stream.linear(input, new Projection(block.weights().o().weight(), Optional.empty(), output));
-                float[] moved = Rows.download(stream, output);
+                float[] moved = HostRows.download(stream, output);
                 for (int i = 0; i < some.size(); i++) {
                     double length = norm(moved, i * hidden, hidden);
                     double base = norm(residual, some.get(i)[1] * hidden, hidden);

@@ -17,6 +17,7 @@ import org.duoattention.identify.data.MultiPasskeyData;
 import org.duoattention.identify.data.MultiPasskeySettings;
 import org.duoattention.identify.data.PasskeySequence;
 import org.duoattention.identify.data.PasskeySequence.Passkey;
+import org.duoattention.identify.distill.HostRows;
 import org.duoattention.identify.text.HaystackText;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -74,8 +75,8 @@ class AttentionProfilingTest {
         @Override
         public void see(ComputeStream stream, FullPass.Block block) {
             for (int row = 0; row < block.rows(); row++) {
-                q.getLast().add(Rows.download(stream, block.q().rows(row, 1)));
-                k.getLast().add(Rows.download(stream, block.k().rows(row, 1)));
+                q.getLast().add(HostRows.download(stream, block.q().rows(row, 1)));
+                k.getLast().add(HostRows.download(stream, block.k().rows(row, 1)));
             }
         }
     }
