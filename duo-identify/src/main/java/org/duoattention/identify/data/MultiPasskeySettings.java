@@ -92,22 +92,6 @@ public record MultiPasskeySettings(
                 seed);
     }
 
-    /** The same with another seed. */
-    public MultiPasskeySettings withSeed(long other) {
-        return new MultiPasskeySettings(
-                passkeys,
-                words,
-                minTokens,
-                maxTokens,
-                lengths,
-                minDepth,
-                maxDepth,
-                depthSteps,
-                labels,
-                multiple,
-                other);
-    }
-
     /** Tokens of the longest sequence, padding included. */
     public int paddedTokens() {
         return padded(maxTokens);

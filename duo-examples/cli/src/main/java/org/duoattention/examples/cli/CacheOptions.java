@@ -171,16 +171,19 @@ final class CacheOptions {
     }
 
     private void warnOfAnotherModel(HeadPattern pattern, Path directory, Model model) {
+        if (command != null) {
+            noteOfAnotherModel(pattern, directory, model)
+                    .ifPresent(command.commandLine().getErr()::println);
+        }
+    }
+
+    /** A sentence about a pattern that was made for other weights; empty when it was not, or does not say. */
+    static Optional<String> noteOfAnotherModel(HeadPattern pattern, Path directory, Model model) {
         Object made = pattern.settings().get(RunDescription.MODEL_FINGERPRINT);
-        if (made == null || command == null) {
-            return;
-        }
-        if (!made.equals(ModelFingerprint.of(model.config(), model.weights()))) {
-            command.commandLine()
-                    .getErr()
-                    .println("note: the heads in " + directory + " were identified on other weights than those of "
-                            + model.name() + ": another model, or another copy of it, such as a quantised one");
-        }
+        return made == null || made.equals(ModelFingerprint.of(model.config(), model.weights()))
+                ? Optional.empty()
+                : Optional.of("note: the heads in " + directory + " were identified on other weights than those of "
+                        + model.name() + ": another model, or another copy of it, such as a quantised one");
     }
 
     private static HeadMask ask(Duo duo, Model model, String source, Map<String, String> options) {

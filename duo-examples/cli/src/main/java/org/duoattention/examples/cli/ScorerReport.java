@@ -14,6 +14,7 @@ import org.duoattention.core.DuoException;
 import org.duoattention.core.head.HeadPattern;
 import org.duoattention.core.head.PatternDirectory;
 import org.duoattention.core.session.Model;
+import org.duoattention.core.source.ModelFingerprint;
 import org.duoattention.core.tokenizer.Tokenizer;
 import org.duoattention.identify.data.MultiPasskeyData;
 import org.duoattention.identify.data.MultiPasskeySettings;
@@ -31,6 +32,8 @@ import org.duoattention.identify.score.OutputChange;
 import org.duoattention.identify.score.RandomScorer;
 import org.duoattention.identify.score.ScoringContext;
 import org.duoattention.identify.text.HaystackText;
+import org.duoattention.identify.train.RunDescription;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -119,13 +122,29 @@ final class ScorerReport {
                         limit,
                         model.shape().vocabSize());
                 ScoringContext context = ScoringContext.of(model, data, settings.sinks(), settings.recent());
-                HeadPattern pattern = score(scorer(name, data), context);
+                HeadPattern pattern = described(score(scorer(name, data), context), at);
                 String directory = name + "-" + at;
                 PatternDirectory.write(out.resolve(directory), pattern);
                 candidates.add(new Candidate(name, "seed " + at, pattern));
             }
         }
         return candidates;
+    }
+
+    /** Says in a pattern what it was made for and from. */
+    private HeadPattern described(HeadPattern pattern, long seed) {
+        double[][] scores = new double[pattern.layers()][pattern.kvHeads()];
+        for (int layer = 0; layer < scores.length; layer++) {
+            for (int head = 0; head < scores[layer].length; head++) {
+                scores[layer][head] = pattern.score(layer, head);
+            }
+        }
+        Map<String, @Nullable Object> all = new LinkedHashMap<>(pattern.settings());
+        all.put("model_name", model.name());
+        all.put(RunDescription.MODEL_FINGERPRINT, ModelFingerprint.of(model.config(), model.weights()));
+        all.put("seed", seed);
+        all.put("versions", new Version().getVersion()[0]);
+        return new HeadPattern(scores, pattern.sinkSize(), pattern.recentSize(), all);
     }
 
     private static HeadScorer scorer(String name, MultiPasskeyData data) {

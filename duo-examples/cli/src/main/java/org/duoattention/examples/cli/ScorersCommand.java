@@ -202,6 +202,10 @@ final class ScorersCommand implements Callable<Integer> {
                 ? new Capability[] {Capability.GRADIENTS, Capability.ROLLBACK}
                 : new Capability[0];
         try (Model opened = model.open(duo, directory, needed)) {
+            for (int i = 0; i < patterns.size(); i++) {
+                CacheOptions.noteOfAnotherModel(given.get(i).pattern(), patterns.get(i), opened)
+                        .ifPresent(console.err()::println);
+            }
             Optional<HeadPattern> first = given.stream().map(Candidate::pattern).findFirst();
             ScorerReport.Window byDefault = ScorerReport.window(opened);
             ScorerComparison.Settings settings = new ScorerComparison.Settings(

@@ -39,6 +39,7 @@ class IdentifyCommandTest {
 
         assertThat(result.out()).contains("layer 3  ").contains("of 16 gates above 0.5");
         assertThat(result.err()).contains("identify: step 6 of 6").contains("tokens/s");
+        assertThat(out.resolve("report.html")).content().contains("data:image/png", "<svg", "distance");
         HeadPattern pattern = PatternDirectory.read(out);
         assertThat(pattern.sinkSize()).isEqualTo(16);
         assertThat(pattern.recentSize()).isEqualTo(32);

@@ -57,7 +57,7 @@ class ScorersCommandTest {
         HeadPattern pattern = PatternDirectory.read(out.resolve("profiling-1"));
         assertThat(pattern.sinkSize()).isEqualTo(16);
         assertThat(pattern.recentSize()).isEqualTo(64);
-        assertThat(pattern.settings()).containsEntry("method", "profiling");
+        assertThat(pattern.settings()).containsEntry("method", "profiling").containsKeys("model_fingerprint", "seed");
         // The three heads of which its authors say that they find passkeys.
         assertThat(pattern.score(1, 3)).isGreaterThan(0.5);
         assertThat(pattern.score(3, 0)).isGreaterThan(0.5);
