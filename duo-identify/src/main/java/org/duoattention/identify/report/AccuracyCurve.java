@@ -12,6 +12,9 @@ import java.util.stream.IntStream;
  * @param accuracies for each share the accuracy of each of the scorer's patterns
  */
 public record AccuracyCurve(String scorer, List<Double> fractions, List<List<Double>> accuracies) {
+    /** A mean of equal shares may come out a little below them. */
+    private static final double ROUNDING = 1e-9;
+
     /** Copies the lists and checks that they belong together. */
     public AccuracyCurve {
         fractions = List.copyOf(fractions);
@@ -47,7 +50,7 @@ public record AccuracyCurve(String scorer, List<Double> fractions, List<List<Dou
     /** The smallest share whose mean accuracy is at least so much; empty when none is. */
     public OptionalDouble smallest(double accuracy) {
         return IntStream.range(0, fractions.size())
-                .filter(i -> mean(i) >= accuracy)
+                .filter(i -> mean(i) >= accuracy - ROUNDING)
                 .mapToDouble(fractions::get)
                 .findFirst();
     }

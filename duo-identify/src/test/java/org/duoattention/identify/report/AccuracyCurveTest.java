@@ -30,6 +30,9 @@ class AccuracyCurveTest {
         assertThat(curve.smallest(0.5)).hasValue(0.25);
         assertThat(curve.smallest(0)).hasValue(0);
         assertThat(curve.smallest(1.01)).isEmpty();
+        // The mean of three times 0.99 is less than 0.99 in binary.
+        assertThat(new AccuracyCurve("a", List.of(0.5), List.of(List.of(0.99, 0.99, 0.99))).smallest(0.99 * 1.0))
+                .hasValue(0.5);
     }
 
     @Test
