@@ -20,7 +20,7 @@ final class IdentifyOptions {
     // What small models take: few steps tell their heads apart, and with the authors' factor too many gates stay open.
     private static final int SHORT_STEPS = 200;
     private static final double SHORT_RATE = 0.04;
-    private static final double SHORT_REGULARISATION = 0.2;
+    private static final double SHORT_REGULARISATION = 1;
     private static final int SHORT_SINKS = 16;
     private static final int SHORT_RECENT = 64;
 
@@ -40,7 +40,7 @@ final class IdentifyOptions {
             names = "--reg",
             paramLabel = "FACTOR",
             description =
-                    "Factor on the mean of the gates in the loss (default: 0.05, or 0.2 when sequences are shorter than"
+                    "Factor on the mean of the gates in the loss (default: 0.05, or 1 when sequences are shorter than"
                             + " 4096).")
     private @Nullable Double regularisation;
 
