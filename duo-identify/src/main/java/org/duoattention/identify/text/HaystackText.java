@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
 import java.util.OptionalInt;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Filler text in which a needle is hidden. Safe to share between threads.
@@ -28,6 +29,11 @@ public interface HaystackText {
     /** After how many paragraphs the text begins again; empty when it never does. */
     default OptionalInt distinctParagraphs() {
         return OptionalInt.empty();
+    }
+
+    /** The text of a file, or {@link #generated} text when there is none; {@link #ofFile} says what is refused. */
+    static HaystackText of(@Nullable Path file, long seed) {
+        return file == null ? generated(seed) : ofFile(file);
     }
 
     /** Plain English sentences of the project's own making, as many as are wanted. */

@@ -73,9 +73,7 @@ final class ChatCommand implements Callable<Integer> {
         Duo duo = Wiring.duo();
         String chosen = policy != null ? policy : cache.namesHeads() ? "duo" : "full";
         cache.check(duo, List.of(chosen), false);
-        if (maxContext != null && maxContext < 1) {
-            throw new DuoException("--max-context is " + maxContext + "; it must be at least 1");
-        }
+        Ranges.atLeast("--max-context", maxContext, 1);
         try (Model opened = model.open(duo, modelPath)) {
             Optional<ChatTemplate> template = template(opened);
             long context = maxContext == null ? Math.min(opened.config().contextLimit(), DEFAULT_CONTEXT) : maxContext;

@@ -10,7 +10,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.BiConsumer;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The checkpoint that comes with the program, as a directory. Weights are mapped from a file, so from a jar it is copied to
@@ -34,6 +37,19 @@ final class EmbeddedModel implements AutoCloseable {
     private EmbeddedModel(Path directory, boolean temporary) {
         this.directory = directory;
         this.temporary = temporary;
+    }
+
+    /**
+     * Runs the body with the directory that was given and no heads, or with the embedded model's and its own heads.
+     */
+    static void unless(@Nullable Path given, BiConsumer<Path, Optional<Path>> body) {
+        if (given != null) {
+            body.accept(given, Optional.empty());
+            return;
+        }
+        try (EmbeddedModel embedded = open()) {
+            body.accept(embedded.directory(), Optional.of(embedded.heads()));
+        }
     }
 
     static EmbeddedModel open() {

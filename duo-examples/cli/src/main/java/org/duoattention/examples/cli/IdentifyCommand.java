@@ -110,15 +110,8 @@ final class IdentifyCommand implements Callable<Integer> {
         if (json != null && !json.equals("-")) {
             Outputs.checkFile(Path.of(json), "--json");
         }
-        HaystackText haystack =
-                haystackFile == null ? HaystackText.generated(options.seed()) : HaystackText.ofFile(haystackFile);
-        if (modelPath != null) {
-            run(haystack, modelPath);
-        } else {
-            try (EmbeddedModel embedded = EmbeddedModel.open()) {
-                run(haystack, embedded.directory());
-            }
-        }
+        HaystackText haystack = HaystackText.of(haystackFile, options.seed());
+        EmbeddedModel.unless(modelPath, (directory, heads) -> run(haystack, directory));
         return ExitCode.OK;
     }
 

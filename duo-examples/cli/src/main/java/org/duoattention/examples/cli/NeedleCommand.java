@@ -140,14 +140,8 @@ final class NeedleCommand implements Callable<Integer> {
         cache.check(duo, policies, modelPath == null);
         json.check();
         Outputs.checkDirectory(out, "--out");
-        HaystackText haystack = haystackFile == null ? HaystackText.generated(seed) : HaystackText.ofFile(haystackFile);
-        if (modelPath != null) {
-            run(duo, grid, haystack, modelPath, Optional.empty());
-        } else {
-            try (EmbeddedModel embedded = EmbeddedModel.open()) {
-                run(duo, grid, haystack, embedded.directory(), Optional.of(embedded.heads()));
-            }
-        }
+        HaystackText haystack = HaystackText.of(haystackFile, seed);
+        EmbeddedModel.unless(modelPath, (directory, heads) -> run(duo, grid, haystack, directory, heads));
         return ExitCode.OK;
     }
 

@@ -28,13 +28,13 @@ record NeedleGrid(List<Integer> contexts, List<Double> depths, int samples, int 
             throw new DuoException("--contexts is empty; give one or more lengths in tokens, such as 512,2048");
         }
         for (int context : contexts) {
-            positive("--contexts", context);
+            Ranges.atLeast("--contexts", context, 1);
         }
         if (new HashSet<>(contexts).size() < contexts.size()) {
             throw new DuoException("--contexts " + contexts + " names a length twice");
         }
-        positive("--depths", depthCount);
-        positive("--samples", samples);
+        Ranges.atLeast("--depths", depthCount, 1);
+        Ranges.atLeast("--samples", samples, 1);
         within("--needles", needles, PasskeyWording.MAX_NEEDLES);
         within("--words", words, PasskeyWording.WORDS.size());
         List<Double> depths = IntStream.range(0, depthCount)
@@ -50,12 +50,6 @@ record NeedleGrid(List<Integer> contexts, List<Double> depths, int samples, int 
     /** Tokens of all prompts together, at most. */
     long promptTokens() {
         return contexts.stream().mapToLong(Integer::longValue).sum() * depths.size() * samples;
-    }
-
-    private static void positive(String option, int value) {
-        if (value < 1) {
-            throw new DuoException(option + " is " + value + "; it must be at least 1");
-        }
     }
 
     private static void within(String option, int value, int most) {

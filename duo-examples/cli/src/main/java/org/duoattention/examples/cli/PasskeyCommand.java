@@ -145,14 +145,8 @@ final class PasskeyCommand implements Callable<Integer> {
         PolicyInputs.of(duo, policies).checkHeads(fractions != null ? "--fractions" : null);
         checkFractions();
         json.check();
-        HaystackText haystack = haystackFile == null ? HaystackText.generated(seed) : HaystackText.ofFile(haystackFile);
-        if (modelPath != null) {
-            run(duo, grid, haystack, modelPath, Optional.empty());
-        } else {
-            try (EmbeddedModel embedded = EmbeddedModel.open()) {
-                run(duo, grid, haystack, embedded.directory(), Optional.of(embedded.heads()));
-            }
-        }
+        HaystackText haystack = HaystackText.of(haystackFile, seed);
+        EmbeddedModel.unless(modelPath, (directory, heads) -> run(duo, grid, haystack, directory, heads));
         return ExitCode.OK;
     }
 
@@ -160,12 +154,7 @@ final class PasskeyCommand implements Callable<Integer> {
         if (fractions == null) {
             return;
         }
-        for (Double fraction : fractions) {
-            Ranges.share("--fractions", fraction);
-        }
-        if (fractions.isEmpty() || new HashSet<>(fractions).size() < fractions.size()) {
-            throw new DuoException("--fractions " + fractions + " names a share twice or none");
-        }
+        Ranges.shares("--fractions", fractions);
         cache.refuseSelection("--fractions");
     }
 

@@ -76,9 +76,7 @@ final class PerplexityCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (context != null && context < 2) {
-            throw new DuoException("--context is " + context + "; it must be at least 2");
-        }
+        Ranges.atLeast("--context", context, 2);
         Duo duo = Wiring.duo();
         String chosen = policy != null ? policy : cache.namesHeads() ? "duo" : "full";
         cache.check(duo, List.of(chosen), false);

@@ -143,9 +143,7 @@ final class QuantizeCommand implements Callable<Integer> {
             return new int[0];
         }
         int most = calibrateTokens == null ? DEFAULT_CALIBRATION : calibrateTokens;
-        if (most < LEAST_CALIBRATION) {
-            throw new DuoException("--calibrate-tokens is " + most + "; it must be at least " + LEAST_CALIBRATION);
-        }
+        Ranges.atLeast("--calibrate-tokens", most, LEAST_CALIBRATION);
         String text = TextInput.read(calibrate, "--calibrate");
         if (!HuggingFaceTokenizer.isPresent(model)) {
             throw new DuoException(

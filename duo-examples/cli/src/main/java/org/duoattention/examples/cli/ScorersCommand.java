@@ -2,7 +2,6 @@ package org.duoattention.examples.cli;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -165,14 +164,8 @@ final class ScorersCommand implements Callable<Integer> {
         json.check();
         Outputs.checkDirectory(out, "--out");
         List<Candidate> given = patterns.stream().map(ScorersCommand::read).toList();
-        HaystackText haystack = haystackFile == null ? HaystackText.generated(seed) : HaystackText.ofFile(haystackFile);
-        if (modelPath != null) {
-            run(modelPath, haystack, given, names, shares);
-        } else {
-            try (EmbeddedModel embedded = EmbeddedModel.open()) {
-                run(embedded.directory(), haystack, given, names, shares);
-            }
-        }
+        HaystackText haystack = HaystackText.of(haystackFile, seed);
+        EmbeddedModel.unless(modelPath, (directory, heads) -> run(directory, haystack, given, names, shares));
         return ExitCode.OK;
     }
 
@@ -180,10 +173,7 @@ final class ScorersCommand implements Callable<Integer> {
         if (fractions == null) {
             return ScorerComparison.EVERY_TWENTIETH;
         }
-        fractions.forEach(fraction -> Ranges.share("--fractions", fraction));
-        if (fractions.isEmpty() || new HashSet<>(fractions).size() < fractions.size()) {
-            throw new DuoException("--fractions " + fractions + " names a share twice or none");
-        }
+        Ranges.shares("--fractions", fractions);
         return fractions.stream().sorted().toList();
     }
 
