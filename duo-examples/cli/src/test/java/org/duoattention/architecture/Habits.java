@@ -29,9 +29,10 @@ final class Habits {
                         "no MemorySegment.reinterpret",
                         Habit.except("NativeMemory"),
                         calls("reinterpret of MemorySegment", MemorySegment.class, Set.of("reinterpret"))),
+                // NativeLibrary keeps NVIDIA's libraries loaded until the process ends.
                 new Habit(
                         "no arena that nobody closes",
-                        alwaysTrue(),
+                        Habit.except("NativeLibrary"),
                         calls("ofAuto or global of Arena", Arena.class, Set.of("ofAuto", "global"))),
                 new Habit("whoever opens an arena closes it", alwaysTrue(), opensWithoutClosing()),
                 new Habit(
