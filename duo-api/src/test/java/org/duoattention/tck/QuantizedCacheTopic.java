@@ -108,10 +108,10 @@ abstract class QuantizedCacheTopic extends BackendTopic {
     @ParameterizedTest
     @MethodSource("org.duoattention.tck.SlabRun#quantizedFormats")
     void longSlabs(BlockFormat format) {
-        SlabRun run = run(SlabRun.shape(1, 4, 64), format, ALL, 1200, 0);
-        run.append(1200);
-        double[] q = run.randomRows(1200, run.shape.queryWidth());
-        run.attend("1200 tokens at once", q);
+        SlabRun run = run(SlabRun.shape(1, 4, 64), format, ALL, 700, 0);
+        run.append(700);
+        double[] q = run.randomRows(700, run.shape.queryWidth());
+        run.attend("700 tokens at once", q);
         run.chunk("one more", 1);
         run.chunk("one more", 1);
     }
