@@ -1,4 +1,4 @@
-/** The CUDA backend's provider and its probe. */
+/** The CUDA backend: its provider, device, tensors and streams. */
 @NullMarked
 package org.duoattention.backend.cuda;
 

@@ -1,0 +1,79 @@
+package org.duoattention.backend.cuda;
+
+import java.lang.foreign.MemorySegment;
+import org.duoattention.backend.cuda.driver.Context;
+import org.duoattention.backend.cuda.driver.Driver;
+import org.duoattention.backend.cuda.driver.PinnedMemory;
+
+/**
+ * Copies between any host memory and the device by way of pinned memory: while one half is being transferred the other is
+ * filled. Not thread-safe.
+ */
+final class Staging implements AutoCloseable {
+    private static final int HALVES = 2;
+
+    private final Context context;
+    private final Driver driver;
+    private final long half;
+    private final PinnedMemory memory;
+    private final long[] events = new long[HALVES];
+    private int next;
+
+    /**
+     * Takes pinned memory.
+     *
+     * @param half bytes of one half
+     */
+    Staging(Context context, long half) {
+        this.context = context;
+        this.driver = context.driver();
+        this.half = half;
+        this.memory = new PinnedMemory(context, HALVES * half);
+        for (int i = 0; i < HALVES; i++) {
+            events[i] = context.createEvent();
+        }
+    }
+
+    /** Queues a copy to the device; the source has been read when this returns. The context is current. */
+    void upload(MemorySegment source, long target, long stream) {
+        long bytes = source.byteSize();
+        for (long at = 0; at < bytes; at += half) {
+            long count = Math.min(half, bytes - at);
+            MemorySegment pinned = free(count);
+            MemorySegment.copy(source, at, pinned, 0, count);
+            driver.copyToDevice(pinned, target + at, count, stream);
+            queued(stream);
+        }
+    }
+
+    /** Copies to the host and waits for it, and so for everything queued before. The context is current. */
+    void download(long source, MemorySegment target, long stream) {
+        long bytes = target.byteSize();
+        for (long at = 0; at < bytes; at += half) {
+            long count = Math.min(half, bytes - at);
+            MemorySegment pinned = free(count);
+            driver.copyToHost(source + at, pinned, count, stream);
+            driver.streamSynchronize(stream);
+            MemorySegment.copy(pinned, 0, target, at, count);
+        }
+    }
+
+    /** The half that was used longest ago, when the copy that used it is done. */
+    private MemorySegment free(long bytes) {
+        driver.call("cuEventSynchronize", events[next]);
+        return memory.segment().asSlice(next * half, bytes);
+    }
+
+    private void queued(long stream) {
+        driver.call("cuEventRecord", events[next], stream);
+        next = (next + 1) % HALVES;
+    }
+
+    @Override
+    public void close() {
+        for (long event : events) {
+            context.destroyEvent(event);
+        }
+        memory.close();
+    }
+}
