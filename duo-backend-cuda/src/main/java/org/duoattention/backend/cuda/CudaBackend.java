@@ -1,8 +1,5 @@
 package org.duoattention.backend.cuda;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.SymbolLookup;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -19,18 +16,21 @@ import org.duoattention.api.tensor.DType;
 import org.duoattention.backend.cuda.driver.Context;
 import org.duoattention.backend.cuda.driver.CudaException;
 import org.duoattention.backend.cuda.driver.Driver;
-import org.duoattention.backend.cuda.kernel.DirectoryImages;
 import org.duoattention.backend.cuda.kernel.KernelImages;
+import org.duoattention.backend.cuda.kernel.StandardKernelImages;
+import org.duoattention.backend.cuda.probe.DriverProbe;
+import org.duoattention.backend.cuda.probe.DriverProbe.Answer;
+import org.duoattention.backend.cuda.probe.Gpu;
 
 /**
  * The backend {@code cuda}: one NVIDIA GPU by its driver alone.
  *
- * <p>Option {@code device}: number of the GPU, 0 by default. System property {@code duo.cuda.driver}: the driver's
- * library, by default {@code libcuda.so.1}. System property {@code duo.cuda.kernels}: a directory with compiled kernels,
- * files {@code NAME.cubin}.
+ * <p>Option {@code device}: number of the GPU, by default the first that can be used. System property {@code duo.cuda.driver}: the driver's
+ * library, by default {@code libcuda.so.1}. Where kernels come from is told by {@link StandardKernelImages}.
  */
 public final class CudaBackend implements AttentionBackend {
     static final String ID = "cuda";
+    private static final String DEVICE = "device";
     private static final int PRIORITY = 100;
     private static final Set<DType> WEIGHTS = Set.of(DType.F32, DType.F16, DType.BF16);
 
@@ -60,18 +60,30 @@ public final class CudaBackend implements AttentionBackend {
 
     @Override
     public Probe probe(Requirements requirements) {
-        Optional<String> problem = problem();
-        List<String> reasons = new ArrayList<>();
-        problem.ifPresent(reasons::add);
-        if (problem.isEmpty()) {
-            reasons.addAll(unmet(requirements));
-        }
-        if (!reasons.isEmpty()) {
-            return new Probe.Unusable(reasons);
-        }
-        try (Context context = Context.open(Driver.load(library()), 0)) {
-            return new Probe.Usable(PRIORITY, context.info().name());
-        }
+        return switch (drivers().first(Optional.of(requirements))) {
+            case Answer.Unusable unusable -> new Probe.Unusable(List.of(unusable.reason()));
+            case Answer.Usable usable -> {
+                List<String> reasons = new ArrayList<>(unmet(requirements));
+                noKernels(usable.gpu()).ifPresent(reasons::add);
+                yield reasons.isEmpty()
+                        ? new Probe.Usable(PRIORITY, usable.gpu().description())
+                        : new Probe.Unusable(reasons);
+            }
+        };
+    }
+
+    private DriverProbe drivers() {
+        return new DriverProbe(library(), Driver.FUNCTIONS);
+    }
+
+    private String library() {
+        return driver.orElseGet(() -> System.getProperty(Driver.PROPERTY, Driver.DEFAULT_LIBRARY));
+    }
+
+    private Optional<String> noKernels(Gpu gpu) {
+        return images.isPresent()
+                ? Optional.empty()
+                : StandardKernelImages.of(gpu.driverVersion()).problem(gpu.arch());
     }
 
     private static List<String> unmet(Requirements requirements) {
@@ -97,64 +109,39 @@ public final class CudaBackend implements AttentionBackend {
         return reasons;
     }
 
-    private String library() {
-        return driver.orElseGet(() -> System.getProperty(Driver.PROPERTY, Driver.DEFAULT_LIBRARY));
-    }
-
-    /** Where the kernels come from, if they come from anywhere. */
-    private Optional<KernelImages> images() {
-        if (images.isPresent()) {
-            return images;
-        }
-        return Optional.ofNullable(System.getProperty(DirectoryImages.PROPERTY))
-                .map(directory -> new DirectoryImages(Path.of(directory)));
-    }
-
-    /** Why no device can be opened, whatever is asked of it. A missing library is an exception here, not a linkage error. */
-    private Optional<String> problem() {
-        if (images().isEmpty()) {
-            return Optional.of(libraryProblem().orElse("this version has no CUDA kernels yet"));
-        }
-        Optional<String> problem = libraryProblem();
-        if (problem.isPresent()) {
-            return problem;
-        }
-        try (Context context = Context.open(Driver.load(library()), 0)) {
-            return Optional.empty();
-        } catch (CudaException | IllegalStateException e) {
-            return Optional.of(String.valueOf(e.getMessage()));
-        }
-    }
-
-    private Optional<String> libraryProblem() {
-        try (Arena arena = Arena.ofConfined()) {
-            SymbolLookup.libraryLookup(library(), arena);
-            return Optional.empty();
-        } catch (IllegalCallerException e) {
-            return Optional.of("native access is not enabled; add --enable-native-access=ALL-UNNAMED");
-        } catch (IllegalArgumentException e) {
-            return Optional.of("driver not found (" + library() + ")");
-        }
-    }
-
     @Override
     public Device open(Map<String, String> options) {
-        int ordinal = 0;
         for (String name : new TreeSet<>(options.keySet())) {
-            if (!name.equals("device")) {
-                throw new IllegalArgumentException("backend " + ID + " has no option '" + name + "'; it has device");
-            }
-            try {
-                ordinal = Integer.parseInt(options.get(name));
-            } catch (NumberFormatException e) {
-                throw new IllegalArgumentException(
-                        "option device must be the number of a GPU, not '" + options.get(name) + "'", e);
+            if (!name.equals(DEVICE)) {
+                throw new IllegalArgumentException("backend " + ID + " has no option '" + name + "'; it has " + DEVICE);
             }
         }
-        Optional<String> problem = problem();
+        String chosen = options.get(DEVICE);
+        Answer answer =
+                chosen == null ? drivers().first(Optional.empty()) : drivers().look(ordinal(chosen));
+        if (answer instanceof Answer.Unusable unusable) {
+            throw new IllegalStateException("backend " + ID + " cannot be opened: " + unusable.reason());
+        }
+        Gpu gpu = ((Answer.Usable) answer).gpu();
+        Optional<String> problem = noKernels(gpu);
         if (problem.isPresent()) {
-            throw new IllegalStateException("backend cuda cannot be opened: " + problem.get());
+            throw new IllegalStateException("backend " + ID + " cannot be opened: " + problem.get());
         }
-        return new CudaDevice(Context.open(Driver.load(library()), ordinal), images().orElseThrow());
+        KernelImages kernels = images.orElseGet(() -> StandardKernelImages.of(gpu.driverVersion()));
+        try {
+            return new CudaDevice(Context.open(Driver.load(library()), gpu.ordinal()), kernels);
+        } catch (CudaException e) {
+            throw new IllegalStateException(
+                    "backend " + ID + " cannot be opened: GPU " + gpu.ordinal() + " is there, but " + e.getMessage(),
+                    e);
+        }
+    }
+
+    private static int ordinal(String chosen) {
+        try {
+            return Integer.parseInt(chosen);
+        } catch (NumberFormatException e) {
+            throw new IllegalArgumentException("option device must be the number of a GPU, not '" + chosen + "'", e);
+        }
     }
 }

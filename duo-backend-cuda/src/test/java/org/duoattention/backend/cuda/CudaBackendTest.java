@@ -8,11 +8,13 @@ import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.Set;
 import org.duoattention.api.backend.AttentionBackend;
+import org.duoattention.api.backend.Device;
 import org.duoattention.api.backend.Probe;
 import org.duoattention.api.backend.Requirements;
 import org.duoattention.api.model.ModelShape;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
+import org.duoattention.backend.cuda.kernel.DirectoryImages;
 import org.junit.jupiter.api.Test;
 
 class CudaBackendTest {
@@ -28,13 +30,35 @@ class CudaBackendTest {
     }
 
     @Test
-    void saysThatThereAreNoKernelsWhereTheDriverIsFound() {
-        // Any library that can be loaded stands for the driver.
-        String library = System.mapLibraryName("java");
-        CudaBackend backend = new CudaBackend(System.getProperty("java.home") + "/lib/" + library);
+    void describesTheGpu() {
+        CudaBackend backend = emulated();
 
         assertThat(backend.probe(REQUIREMENTS))
-                .isEqualTo(new Probe.Unusable(List.of("this version has no CUDA kernels yet")));
+                .isInstanceOfSatisfying(
+                        Probe.Usable.class,
+                        usable -> assertThat(usable.description()).startsWith("GPU 0, "));
+    }
+
+    @Test
+    void opensTheDeviceThatIsAskedFor() {
+        CudaBackend backend = emulated();
+
+        try (Device device = backend.open(Map.of("device", "0"))) {
+            assertThat(device.backendId()).isEqualTo("cuda");
+        }
+        assertThatThrownBy(() -> backend.open(Map.of("device", "7")))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessage("backend cuda cannot be opened: there is no GPU 7; the only one is 0");
+        assertThatThrownBy(() -> backend.open(Map.of("device", "first")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("option device must be the number of a GPU, not 'first'");
+        assertThatThrownBy(() -> backend.open(Map.of("threads", "2")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("backend cuda has no option 'threads'; it has device");
+    }
+
+    private static CudaBackend emulated() {
+        return new CudaBackend(EmulatedDriver.library().toString(), new DirectoryImages(EmulatedDriver.kernels()));
     }
 
     @Test

@@ -1,6 +1,7 @@
 package org.duoattention.core.session;
 
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import java.util.ServiceLoader;
 import org.duoattention.api.backend.Requirements;
@@ -65,10 +66,12 @@ public final class Duo {
      * @param config the configuration
      * @param requirements what the weights need of a backend, and the model's name
      * @param backend the backend by id; the usable one of the highest priority when empty
-     * @throws org.duoattention.core.DuoException when no backend can run it
+     * @param options the backend's own options
+     * @throws org.duoattention.core.DuoException when no backend can run it, or it refuses the options
      */
-    public Planner planner(ModelConfig config, Requirements requirements, Optional<String> backend) {
-        return new Planner(this, config, requirements, backend);
+    public Planner planner(
+            ModelConfig config, Requirements requirements, Optional<String> backend, Map<String, String> options) {
+        return new Planner(this, config, requirements, backend, options);
     }
 
     /** The backends. */

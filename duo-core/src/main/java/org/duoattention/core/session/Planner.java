@@ -20,11 +20,16 @@ public final class Planner implements AutoCloseable {
     private final Requirements requirements;
     private final Device device;
 
-    Planner(Duo duo, ModelConfig config, Requirements requirements, Optional<String> backend) {
+    Planner(
+            Duo duo,
+            ModelConfig config,
+            Requirements requirements,
+            Optional<String> backend,
+            Map<String, String> options) {
         this.duo = duo;
         this.config = config;
         this.requirements = requirements;
-        this.device = duo.backends().open(requirements, backend, Map.of());
+        this.device = duo.backends().open(requirements, backend, options);
     }
 
     /** The configuration. */

@@ -24,15 +24,16 @@ final class Habits {
     static Stream<Habit> all() {
         return Stream.of(
                 new Habit("no Class.forName", alwaysTrue(), calls("forName of Class", Class.class, Set.of("forName"))),
-                // NativeMemory dresses the blocks it allocates, and frees, itself.
+                // NativeMemory and PinnedMemory dress the blocks they allocate, and free, themselves; Driver the names
+                // of errors.
                 new Habit(
                         "no MemorySegment.reinterpret",
-                        Habit.except("NativeMemory"),
+                        Habit.except("NativeMemory", "PinnedMemory", "Driver"),
                         calls("reinterpret of MemorySegment", MemorySegment.class, Set.of("reinterpret"))),
-                // NativeLibrary keeps NVIDIA's libraries loaded until the process ends.
+                // NVIDIA's libraries stay loaded until the process ends.
                 new Habit(
                         "no arena that nobody closes",
-                        Habit.except("NativeLibrary"),
+                        Habit.except("NativeLibrary", "Driver"),
                         calls("ofAuto or global of Arena", Arena.class, Set.of("ofAuto", "global"))),
                 new Habit("whoever opens an arena closes it", alwaysTrue(), opensWithoutClosing()),
                 new Habit(

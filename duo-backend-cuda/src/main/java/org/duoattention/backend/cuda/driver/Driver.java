@@ -27,7 +27,7 @@ public final class Driver {
     public static final String DEFAULT_LIBRARY = "libcuda.so.1";
 
     /** Every function that is called. A symbol that is bound lazily and missing would end the process when it is called. */
-    static final List<String> FUNCTIONS = List.of(
+    public static final List<String> FUNCTIONS = List.of(
             "cuInit",
             "cuDriverGetVersion",
             "cuGetErrorName",

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,11 +23,10 @@ import java.util.regex.Pattern;
  * kernels are made by an NVRTC of the driver's own major version.
  */
 public final class StandardKernelImages implements KernelImages {
-    static final String DIRECTORY = "duo.cuda.kernels";
     private static final String HEADER = "prelude.cuh";
     private static final Pattern ARCH = Pattern.compile("sm_(\\d+)(\\d)");
 
-    private final Optional<Path> directory;
+    private final Optional<KernelImages> directory;
     private final Resources resources;
     private final ImageCache cache;
     private final Supplier<Optional<Nvrtc>> compiler;
@@ -40,7 +38,7 @@ public final class StandardKernelImages implements KernelImages {
     }
 
     StandardKernelImages(
-            Optional<Path> directory,
+            Optional<KernelImages> directory,
             Resources resources,
             ImageCache cache,
             Supplier<Optional<Nvrtc>> compiler,
@@ -59,7 +57,8 @@ public final class StandardKernelImages implements KernelImages {
      */
     public static StandardKernelImages of(int driverVersion) {
         return new StandardKernelImages(
-                Optional.ofNullable(System.getProperty(DIRECTORY)).map(Path::of),
+                Optional.ofNullable(System.getProperty(DirectoryImages.PROPERTY))
+                        .map(folder -> new DirectoryImages(Path.of(folder))),
                 StandardKernelImages::resource,
                 ImageCache.ofThisUser(),
                 Nvrtc::find,
@@ -77,7 +76,7 @@ public final class StandardKernelImages implements KernelImages {
     @Override
     public byte[] image(String source, String arch) {
         if (directory.isPresent()) {
-            return given(directory.get().resolve(source + ".cubin"));
+            return directory.get().image(source, arch);
         }
         if (hasCubins(arch)) {
             for (String candidate : candidates(arch)) {
@@ -148,17 +147,6 @@ public final class StandardKernelImages implements KernelImages {
             }
         }
         return candidates;
-    }
-
-    private static byte[] given(Path file) {
-        try {
-            return Files.readAllBytes(file);
-        } catch (IOException e) {
-            throw new KernelException(
-                    file + " cannot be read, which -D" + DIRECTORY
-                            + " asks for; name a folder with a cubin for each kernel",
-                    e);
-        }
     }
 
     private byte[] compiled(String source, String arch) {

@@ -35,6 +35,15 @@ public final class NativeLibrary {
         return find(LibraryFolders.ofThisMachine(), names);
     }
 
+    /**
+     * A library that the system's loader finds, such as the driver, or one at a path.
+     *
+     * @throws IllegalCallerException when native access is not enabled
+     */
+    public static Optional<NativeLibrary> ofSystem(String library) {
+        return find(List.of(), library);
+    }
+
     static Optional<NativeLibrary> find(List<Path> folders, String... names) {
         for (String name : names) {
             for (Path folder : folders) {

@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.DuoException;
@@ -122,8 +121,8 @@ final class BenchCommand implements Callable<Integer> {
             description = "Depth up to which a peer is measured (default: ${DEFAULT-VALUE}).")
     private int peerDepth;
 
-    @Option(names = "--backend", paramLabel = "ID", description = "Backend to measure (default: as for a model).")
-    private @Nullable String backend;
+    @Mixin
+    private BackendOptions backend = new BackendOptions();
 
     @Mixin
     private JsonOption json = new JsonOption();
@@ -162,7 +161,7 @@ final class BenchCommand implements Callable<Integer> {
         Benchmark.Result result;
         String device;
         try (Planner planner = duo.planner(
-                        config, weights.requirements(name, config, BlockFormat.F16), Optional.ofNullable(backend));
+                        config, weights.requirements(name, config, BlockFormat.F16), backend.id(), backend.options());
                 LlamaCpp other = peer == null ? null : LlamaCpp.start(config, weights, THREADS, this::say);
                 OwnEngine engine = new OwnEngine(planner, weights, plan.chunk())) {
             device = planner.device().description();

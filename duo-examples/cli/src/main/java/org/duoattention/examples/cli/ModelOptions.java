@@ -6,16 +6,13 @@ import org.duoattention.api.tensor.DType;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Model;
 import org.duoattention.core.session.ModelBuilder;
-import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Which backend runs the model, and how exactly. */
 final class ModelOptions {
-    @Option(
-            names = "--backend",
-            paramLabel = "ID",
-            description = "Backend to run on (default: the usable one of the highest priority; see duo backends).")
-    private @Nullable String backend;
+    @Mixin
+    private BackendOptions backend = new BackendOptions();
 
     @Option(
             names = "--rope-precision",
@@ -32,6 +29,8 @@ final class ModelOptions {
         for (Capability capability : needed) {
             builder.require(capability);
         }
-        return (backend == null ? builder : builder.backend(backend)).open();
+        backend.id().ifPresent(builder::backend);
+        backend.options().forEach(builder::backendOption);
+        return builder.open();
     }
 }

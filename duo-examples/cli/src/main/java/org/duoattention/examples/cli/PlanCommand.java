@@ -88,8 +88,8 @@ final class PlanCommand implements Callable<Integer> {
             description = "Cache policy (default: duo when --retrieval is given, else full).")
     private @Nullable String policy;
 
-    @Option(names = "--backend", paramLabel = "ID", description = "Backend to plan for (default: as for a model).")
-    private @Nullable String backend;
+    @Mixin
+    private BackendOptions backend = new BackendOptions();
 
     @Mixin
     private JsonOption json = new JsonOption();
@@ -141,7 +141,7 @@ final class PlanCommand implements Callable<Integer> {
         WeightFormat format = weights != null ? weights : WeightFormat.of("f16").orElseThrow();
         Requirements requirements = source.map(stored -> requirements(config, name, stored))
                 .orElseGet(() -> format.requirements(name, config, BlockFormat.F16));
-        try (Planner planner = duo.planner(config, requirements, Optional.ofNullable(backend))) {
+        try (Planner planner = duo.planner(config, requirements, backend.id(), backend.options())) {
             Device device = planner.device();
             long weightBytes = source.map(stored -> storedBytes(device, stored, config))
                     .orElseGet(() -> format.bytes(device, config));

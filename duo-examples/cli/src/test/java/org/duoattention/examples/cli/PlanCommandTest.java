@@ -101,8 +101,8 @@ class PlanCommandTest {
         // 1,235,814,400 parameters, as published.
         assertThat(bytes.path("weights").asLong()).isEqualTo(2 * 1_235_814_400L);
         assertThat(sum(bytes)).isLessThanOrEqualTo(memory);
-        try (Planner planner =
-                Duo.create().planner(config, format.requirements("shape", config, BlockFormat.F16), Optional.empty())) {
+        try (Planner planner = Duo.create()
+                .planner(config, format.requirements("shape", config, BlockFormat.F16), Optional.empty(), Map.of())) {
             var builder = planner.session()
                     .policy(policy)
                     .kv(KvType.parse(kv).format(config.shape().headDim()))
@@ -135,7 +135,11 @@ class PlanCommandTest {
         ModelConfig config = Shapes.of(shape.toString());
         WeightFormat format = WeightFormat.of(weights).orElseThrow();
         try (Planner planner = Duo.create()
-                        .planner(config, format.requirements("shape", config, BlockFormat.F16), Optional.empty());
+                        .planner(
+                                config,
+                                format.requirements("shape", config, BlockFormat.F16),
+                                Optional.empty(),
+                                Map.of());
                 RandomWeights source = new RandomWeights(config, format);
                 DecoderWeights loaded = new DecoderWeights(planner.device(), source, config)) {
             assertThat(loaded).isNotNull();

@@ -1,0 +1,1 @@
+// An empty library, for sonames that others need to be there.
