@@ -132,7 +132,6 @@ void prepare(Fiber* fiber) {
     void** sp = reinterpret_cast<void**>(top);
     // As after a call: the stack is 8 bytes off a multiple of 16 when a function begins.
     *--sp = nullptr;
-    *--sp = nullptr;
     *--sp = reinterpret_cast<void*>(fiber_main);
     for (int i = 0; i < 6; i++) {
         *--sp = nullptr;

@@ -14,6 +14,8 @@ import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.backend.Tensor;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.backend.cuda.driver.Context;
 import org.duoattention.backend.cuda.driver.CudaException;
@@ -23,7 +25,8 @@ import org.duoattention.backend.cuda.kernel.KernelImages;
 
 /** One GPU: its memory, its kernels, and the streams that work on it. */
 final class CudaDevice implements Device {
-    private static final Set<Capability> CAPABILITIES = Collections.unmodifiableSet(EnumSet.noneOf(Capability.class));
+    private static final Set<Capability> CAPABILITIES =
+            Collections.unmodifiableSet(EnumSet.of(Capability.QUANTIZED_WEIGHTS));
     private static final long STAGING_BYTES = 16L << 20;
 
     private final Context context;
@@ -106,6 +109,11 @@ final class CudaDevice implements Device {
         if (dtype != DType.F32 && dtype != DType.F16 && dtype != DType.BF16) {
             throw new IllegalArgumentException("weights are F32, F16 or BF16, not " + tensor.spec());
         }
+        requireWidth(
+                tensor.spec().rank() < 2
+                        ? tensor.spec().elements()
+                        : tensor.spec().rowElements(),
+                tensor.spec());
         DeviceMemory.Block block =
                 take("a copy of a tensor " + tensor.spec(), tensor.spec().byteSize());
         try {
@@ -118,8 +126,34 @@ final class CudaDevice implements Device {
     }
 
     @Override
+    public Tensor adopt(QuantizedMatrix matrix) {
+        requireOpen();
+        QuantizedLayout.requireFinite(matrix);
+        QuantizedSpec spec = matrix.spec();
+        requireWidth(spec.columns(), spec);
+        QuantizedLayout layout = QuantizedLayout.of(spec);
+        DeviceMemory.Block block = take("a weight " + spec, layout.bytes());
+        try {
+            layout.upload(this, matrix, block.address());
+        } catch (RuntimeException | Error e) {
+            giveBack(block);
+            throw e;
+        }
+        return register(CudaTensor.quantized(this, spec, block));
+    }
+
+    /** Kernels count the elements of a row and the rows in 32 bits. */
+    private static void requireWidth(long elements, Object spec) {
+        if (elements > Integer.MAX_VALUE / 2) {
+            throw new IllegalArgumentException(
+                    "a row has at most " + Integer.MAX_VALUE / 2 + " elements, which " + spec + " exceeds");
+        }
+    }
+
+    @Override
     public Tensor allocate(TensorSpec spec) {
         requireOpen();
+        requireWidth(spec.rank() < 2 ? spec.elements() : spec.rowElements(), spec);
         return register(CudaTensor.dense(this, spec, zeros("a tensor " + spec, spec.byteSize()), false));
     }
 
@@ -139,6 +173,12 @@ final class CudaDevice implements Device {
     public long bytes(TensorSpec spec) {
         requireOpen();
         return DeviceMemory.blockBytes(spec.byteSize());
+    }
+
+    @Override
+    public long bytes(QuantizedSpec spec) {
+        requireOpen();
+        return QuantizedLayout.of(spec).bytes();
     }
 
     @Override

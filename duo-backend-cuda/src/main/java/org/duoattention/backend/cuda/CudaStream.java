@@ -30,6 +30,7 @@ final class CudaStream implements ComputeStream {
     private final Thread owner = Thread.currentThread();
     private final Arguments arguments;
     private final DenseOperations dense;
+    private final Linears linears;
     private boolean closed;
 
     CudaStream(CudaDevice device, Launches launches, Consumer<CudaStream> onClose) {
@@ -37,7 +38,8 @@ final class CudaStream implements ComputeStream {
         this.launches = launches;
         this.onClose = onClose;
         this.arguments = new Arguments(device);
-        this.dense = new DenseOperations(device.kernels(), launches);
+        this.dense = new DenseOperations(device, launches);
+        this.linears = new Linears(device.kernels(), launches);
     }
 
     private void requireOwner() {
@@ -128,7 +130,7 @@ final class CudaStream implements ComputeStream {
             arguments.projection(input, projection);
         }
         launches.begin(VARIABLE_BYTES);
-        dense.linears(input, projections);
+        linears.run(input, projections);
     }
 
     @Override
@@ -274,7 +276,11 @@ final class CudaStream implements ComputeStream {
 
     /** Gives the queue's memory back; called by the owner, or by whoever closes the device. */
     void release() {
-        launches.close();
+        try {
+            launches.close();
+        } finally {
+            dense.close();
+        }
     }
 
     @Override

@@ -1,0 +1,207 @@
+package org.duoattention.backend.cuda;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.duoattention.api.backend.Projection;
+import org.duoattention.api.backend.Tensor;
+import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.QuantizedSpec;
+
+/**
+ * Queues linear layers. Few tokens take kernels that read every weight once, as fast as memory gives them; more take
+ * kernels that compute tiles.
+ */
+final class Linears {
+    /** From here on weights are used often enough to be brought to shared memory. */
+    private static final int FEW_TOKENS = 8;
+    /** Layers of one type that one launch computes for few tokens. */
+    private static final int FUSED = 3;
+
+    private static final int GEMV_THREADS = 128;
+    private static final int GEMV_BLOCK_ROWS = 16;
+    private static final int TILE = 64;
+    private static final int TILE_THREADS = 256;
+
+    private final Kernels kernels;
+    private final Launches launches;
+
+    Linears(Kernels kernels, Launches launches) {
+        this.kernels = kernels;
+        this.launches = launches;
+    }
+
+    /** Queues layers that read the same input. */
+    void run(CudaTensor x, List<Projection> projections) {
+        long tokens = x.spec().extent(0);
+        if (tokens == 0) {
+            return;
+        }
+        List<Projection> rest = new ArrayList<>();
+        for (Projection projection : projections) {
+            if (projection.weight().spec().elements() == 0) {
+                throw new IllegalArgumentException(
+                        "the weight " + projection.weight().spec() + " has no elements");
+            }
+            if (tokens > FEW_TOKENS) {
+                exact(x, projection);
+            } else if (weight(projection).quantized() != null) {
+                fewQuantized(x, projection);
+            } else {
+                rest.add(projection);
+            }
+        }
+        while (!rest.isEmpty()) {
+            DType type = rest.getFirst().weight().spec().dtype();
+            List<Projection> fused = rest.stream()
+                    .filter(projection -> projection.weight().spec().dtype() == type)
+                    .limit(FUSED)
+                    .toList();
+            few(x, type, fused);
+            rest.removeAll(fused);
+        }
+    }
+
+    private void few(CudaTensor x, DType type, List<Projection> fused) {
+        int tokens = Math.toIntExact(x.spec().extent(0));
+        long[] arguments = new long[3 + 5 * FUSED];
+        arguments[0] = x.address();
+        arguments[1] = x.spec().extent(1);
+        arguments[2] = tokens;
+        long blocks = 0;
+        for (int p = 0; p < FUSED; p++) {
+            // What is missing has no blocks: the last layer takes all that are left.
+            Projection projection = fused.get(Math.min(p, fused.size() - 1));
+            long outputs = projection.weight().spec().rows();
+            arguments[3 + 5 * p] = weight(projection).address();
+            arguments[4 + 5 * p] = bias(projection);
+            arguments[5 + 5 * p] = biasType(projection);
+            arguments[6 + 5 * p] = out(projection);
+            arguments[7 + 5 * p] = outputs;
+            if (p < fused.size()) {
+                blocks += Math.ceilDiv(outputs, GEMV_BLOCK_ROWS);
+            }
+        }
+        launches.launch(
+                kernels.get("gemv", "duo_gemv_" + DenseOperations.suffix(type) + "_" + columns(tokens)),
+                blocks,
+                1,
+                1,
+                GEMV_THREADS,
+                0,
+                arguments);
+    }
+
+    private void fewQuantized(CudaTensor x, Projection projection) {
+        int tokens = Math.toIntExact(x.spec().extent(0));
+        QuantizedSpec spec = quantized(projection);
+        QuantizedLayout layout = QuantizedLayout.of(spec);
+        long codes = weight(projection).address();
+        launches.launch(
+                kernels.get("gemv_quantized", "duo_gemv_" + spec.format().label() + "_" + columns(tokens)),
+                Math.ceilDiv(spec.rows(), GEMV_BLOCK_ROWS),
+                1,
+                1,
+                GEMV_THREADS,
+                0,
+                x.address(),
+                x.spec().extent(1),
+                tokens,
+                codes,
+                layout.stride(),
+                codes + layout.scales(),
+                layout.kind(),
+                spec.format().group(),
+                layout.shift(),
+                bias(projection),
+                biasType(projection),
+                out(projection),
+                spec.rows());
+    }
+
+    private void exact(CudaTensor x, Projection projection) {
+        CudaTensor weight = weight(projection);
+        long outputs = weight.spec().rows();
+        long gridX = Math.ceilDiv(outputs, TILE);
+        long gridY = Math.ceilDiv(x.spec().extent(0), TILE);
+        if (weight.quantized() == null) {
+            launches.launch(
+                    kernels.get(
+                            "gemm_exact",
+                            "duo_gemm_exact_"
+                                    + DenseOperations.suffix(weight.spec().dtype())),
+                    gridX,
+                    gridY,
+                    1,
+                    TILE_THREADS,
+                    0,
+                    x.address(),
+                    x.spec().extent(1),
+                    x.spec().extent(0),
+                    weight.address(),
+                    bias(projection),
+                    biasType(projection),
+                    out(projection),
+                    outputs);
+        } else {
+            QuantizedSpec spec = quantized(projection);
+            QuantizedLayout layout = QuantizedLayout.of(spec);
+            launches.launch(
+                    kernels.get("gemm_exact", "duo_gemm_exact_" + spec.format().label()),
+                    gridX,
+                    gridY,
+                    1,
+                    TILE_THREADS,
+                    0,
+                    x.address(),
+                    x.spec().extent(1),
+                    x.spec().extent(0),
+                    weight.address(),
+                    layout.stride(),
+                    weight.address() + layout.scales(),
+                    layout.kind(),
+                    spec.format().group(),
+                    bias(projection),
+                    biasType(projection),
+                    out(projection),
+                    outputs);
+        }
+    }
+
+    /** Kernels for few tokens are made for 1, 2, 4 and 8 of them. */
+    private static int columns(int tokens) {
+        return tokens == 1 ? 1 : Integer.highestOneBit(tokens - 1) << 1;
+    }
+
+    private static CudaTensor weight(Projection projection) {
+        return (CudaTensor) projection.weight();
+    }
+
+    private static QuantizedSpec quantized(Projection projection) {
+        QuantizedSpec spec = weight(projection).quantized();
+        if (spec == null) {
+            throw new AssertionError(projection);
+        }
+        return spec;
+    }
+
+    private static long out(Projection projection) {
+        return ((CudaTensor) projection.out()).address();
+    }
+
+    private static long bias(Projection projection) {
+        return projection.bias().map(bias -> ((CudaTensor) bias).address()).orElse(0L);
+    }
+
+    /** The number of the bias's type in {@code linear.cuh}. */
+    private static int biasType(Projection projection) {
+        Optional<DType> type = projection.bias().map(Tensor::spec).map(spec -> spec.dtype());
+        return type.map(t -> switch (t) {
+                    case F32 -> 1;
+                    case F16 -> 2;
+                    case BF16 -> 3;
+                    default -> throw new AssertionError(t);
+                })
+                .orElse(0);
+    }
+}
