@@ -4,7 +4,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import org.duoattention.backend.cuda.driver.Context;
 import org.duoattention.backend.cuda.driver.DeviceMemory;
@@ -17,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Numbers that change from step to step, positions and lengths and token ids, are no arguments of kernels but {@linkplain
  * #var variables} in device memory, which one copy at the head of a flush sets. So the launches of one decode step are equal
- * to those of the next.
+ * to those of the next, and become one of a {@linkplain Graphs graph}.
  *
  * <p>Used by the thread that owns the stream, and by any that closes a tensor; hence synchronised.
  */
@@ -31,31 +30,12 @@ final class Launches implements AutoCloseable {
     /** The device has something to do while the host goes on with a long prefill. */
     private static final int MOST_QUEUED = 2048;
 
-    private static final int MOST_ARGUMENTS = 48;
+    /** More than any kernel has. */
+    static final int MOST_ARGUMENTS = 48;
+
     private static final int MOST_THREADS = 1024;
     private static final int LARGEST_GRID_YZ = 65535;
     private static final long STAGING_BYTES = 4 << 20;
-
-    /** One launch. */
-    private record Launch(
-            Kernel kernel, int gridX, int gridY, int gridZ, int threads, int sharedBytes, long[] arguments) {
-        @Override
-        public boolean equals(@Nullable Object other) {
-            return other instanceof Launch that
-                    && kernel == that.kernel
-                    && gridX == that.gridX
-                    && gridY == that.gridY
-                    && gridZ == that.gridZ
-                    && threads == that.threads
-                    && sharedBytes == that.sharedBytes
-                    && Arrays.equals(arguments, that.arguments);
-        }
-
-        @Override
-        public int hashCode() {
-            return 31 * (31 * System.identityHashCode(kernel) + gridX) + Arrays.hashCode(arguments);
-        }
-    }
 
     private final Context context;
     private final Driver driver;
@@ -66,8 +46,9 @@ final class Launches implements AutoCloseable {
     private final long[] variableEvents = new long[VARIABLE_SETS];
     private final Arena arena = Arena.ofShared();
     private final MemorySegment argumentValues = arena.allocate(8L * MOST_ARGUMENTS, 8);
-    private final MemorySegment argumentAddresses = arena.allocate(8L * MOST_ARGUMENTS, 8);
+    private final MemorySegment argumentAddresses = addresses(arena, argumentValues);
     private final List<Launch> queue = new ArrayList<>();
+    private final Graphs graphs;
     private @Nullable Staging staging;
     private DeviceMemory.@Nullable Block scratch;
     private int variableSet;
@@ -79,15 +60,22 @@ final class Launches implements AutoCloseable {
         this.context = context;
         this.driver = context.driver();
         this.memory = memory;
+        this.graphs = new Graphs(context);
         this.variables = memory.allocate("the variables of a stream", VARIABLE_BYTES);
         this.stream = context.createStream();
         this.hostVariables = new PinnedMemory(context, (long) VARIABLE_SETS * VARIABLE_BYTES);
         for (int i = 0; i < VARIABLE_SETS; i++) {
             variableEvents[i] = context.createEvent();
         }
+    }
+
+    /** The addresses of {@link #MOST_ARGUMENTS} values of 8 bytes, as the driver takes them. */
+    static MemorySegment addresses(Arena arena, MemorySegment values) {
+        MemorySegment addresses = arena.allocate(8L * MOST_ARGUMENTS, 8);
         for (int i = 0; i < MOST_ARGUMENTS; i++) {
-            argumentAddresses.setAtIndex(ValueLayout.JAVA_LONG, i, argumentValues.address() + 8L * i);
+            addresses.setAtIndex(ValueLayout.JAVA_LONG, i, values.address() + 8L * i);
         }
+        return addresses;
     }
 
     /** A float as an argument of a kernel. */
@@ -223,23 +211,29 @@ final class Launches implements AutoCloseable {
         }
         idle = false;
         try {
-            for (Launch launch : queue) {
-                launch.kernel.reserveShared(launch.sharedBytes);
-                MemorySegment.copy(
-                        launch.arguments, 0, argumentValues, ValueLayout.JAVA_LONG, 0, launch.arguments.length);
-                driver.launchKernel(
-                        launch.kernel.function(),
-                        launch.gridX,
-                        launch.gridY,
-                        launch.gridZ,
-                        launch.threads,
-                        launch.sharedBytes,
-                        stream,
-                        argumentAddresses);
+            long graph = graphs.of(queue);
+            if (graph != 0) {
+                driver.graphLaunch(graph, stream);
+            } else {
+                queue.forEach(this::launchNow);
             }
         } finally {
             queue.clear();
         }
+    }
+
+    private void launchNow(Launch launch) {
+        launch.kernel().reserveShared(launch.sharedBytes());
+        MemorySegment.copy(launch.arguments(), 0, argumentValues, ValueLayout.JAVA_LONG, 0, launch.arguments().length);
+        driver.launchKernel(
+                launch.kernel().function(),
+                launch.gridX(),
+                launch.gridY(),
+                launch.gridZ(),
+                launch.threads(),
+                launch.sharedBytes(),
+                stream,
+                argumentAddresses);
     }
 
     /** Waits until everything queued is done. */
@@ -323,6 +317,7 @@ final class Launches implements AutoCloseable {
                 memory.free(scratch);
             }
             memory.free(variables);
+            graphs.close();
             for (long event : variableEvents) {
                 context.destroyEvent(event);
             }

@@ -4,6 +4,12 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,7 +28,7 @@ import java.util.stream.Stream;
  *
  * <p>Each kernel source becomes a library of its own and a file {@code NAME.cubin} that names it.
  */
-final class EmulatedDriver {
+public final class EmulatedDriver {
     private static final Pattern ENTRY = Pattern.compile("extern \"C\" duo_global void (\\w+)\\(");
     private static final List<String> FLAGS =
             List.of("-std=c++17", "-O1", "-g1", "-fPIC", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function");
@@ -31,7 +37,7 @@ final class EmulatedDriver {
     private EmulatedDriver() {}
 
     /** Path of the driver's library. Skips the test where there is no compiler. */
-    static Path library() {
+    public static Path library() {
         build();
         return target().resolve("libduo-emulated-cuda.so");
     }
@@ -40,6 +46,29 @@ final class EmulatedDriver {
     static Path kernels() {
         build();
         return target();
+    }
+
+    /** How many kernels were launched so far, those of graphs included. */
+    static long launches() {
+        return count("duo_emulated_launches");
+    }
+
+    /** How many graphs were launched so far. */
+    static long graphLaunches() {
+        return count("duo_emulated_graph_launches");
+    }
+
+    private static long count(String function) {
+        try {
+            MemorySegment address = SymbolLookup.libraryLookup(library(), Arena.global())
+                    .find(function)
+                    .orElseThrow();
+            return (long) Linker.nativeLinker()
+                    .downcallHandle(address, FunctionDescriptor.of(ValueLayout.JAVA_LONG))
+                    .invokeExact();
+        } catch (Throwable e) {
+            throw new AssertionError(e);
+        }
     }
 
     private static synchronized void build() {

@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
  * The memory of one device: a reserved range of addresses into which physical memory is mapped as it is needed, and a list
  * of holes in it. Blocks start at multiples of {@link #ALIGNMENT} and take multiples of it. Thread-safe.
  *
- * <p>Where the holes are too small, physical memory behind unused addresses is moved to the end of the range, so that an
- * allocation fails only when there is too little memory and not because it lies in pieces.
+ * <p>Where the holes are too small, physical memory behind unused addresses is moved to the end of the range. So a large
+ * allocation does not fail because free memory lies in pieces, unless these are smaller than what the pool maps at once.
  */
 public final class DeviceMemory implements AutoCloseable {
     /** Bytes to which blocks are aligned and rounded up. */
@@ -148,14 +148,15 @@ public final class DeviceMemory implements AutoCloseable {
         if (missing > range - end) {
             return false;
         }
-        if (comfortable > range - end || context.freeBytes() - RESERVE < comfortable || !map(comfortable)) {
-            while (!map(missing)) {
-                if (!unmapUnused()) {
-                    return false;
-                }
+        if (comfortable <= range - end && context.freeBytes() - RESERVE >= comfortable && map(comfortable)) {
+            return true;
+        }
+        while (context.freeBytes() - RESERVE < missing) {
+            if (!unmapUnused()) {
+                return false;
             }
         }
-        return true;
+        return map(missing);
     }
 
     private boolean map(long bytes) {
