@@ -10,6 +10,7 @@ import org.duoattention.core.DuoException;
 public final class Sampler {
     private final Sampling sampling;
     private final RandomGenerator random;
+    private double[] scores = {};
 
     /** A sampler at the beginning of its random sequence. */
     public Sampler(Sampling sampling) {
@@ -25,7 +26,9 @@ public final class Sampler {
      * @throws DuoException when a logit is NaN
      */
     public int next(float[] logits, BitSet seen) {
-        double[] scores = new double[logits.length];
+        if (scores.length != logits.length) {
+            scores = new double[logits.length];
+        }
         for (int i = 0; i < scores.length; i++) {
             if (Float.isNaN(logits[i])) {
                 throw new DuoException("The model's logits are not numbers (NaN for token " + i
@@ -40,10 +43,10 @@ public final class Sampler {
                             ? scores[id] / sampling.repetitionPenalty()
                             : scores[id] * sampling.repetitionPenalty());
         }
-        return sampling.temperature() == 0 ? argmax(scores) : draw(scores);
+        return sampling.temperature() == 0 ? argmax() : draw();
     }
 
-    private static int argmax(double[] scores) {
+    private int argmax() {
         int best = 0;
         for (int i = 1; i < scores.length; i++) {
             if (scores[i] > scores[best]) {
@@ -53,8 +56,8 @@ public final class Sampler {
         return best;
     }
 
-    private int draw(double[] scores) {
-        double max = scores[argmax(scores)];
+    private int draw() {
+        double max = scores[argmax()];
         Integer[] order = new Integer[scores.length];
         Arrays.setAll(order, i -> i);
         Arrays.sort(

@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
-import org.duoattention.api.backend.Tensor;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.cache.HybridCache;
 import org.duoattention.core.cache.SlabReport;
@@ -31,6 +30,10 @@ public final class Session implements AutoCloseable {
     private final SessionPlan plan;
     private final HybridCache cache;
     private final ReentrantLock busy = new ReentrantLock();
+    private final Arena arena = Arena.ofShared();
+    /** Logits on their way from the device. */
+    private final MemorySegment hostRow;
+
     private int[] history = new int[64];
     private int tokens;
     private float @Nullable [] logits;
@@ -48,6 +51,7 @@ public final class Session implements AutoCloseable {
         this.model = model;
         this.plan = plan;
         this.cache = cache;
+        this.hostRow = arena.allocate(ValueLayout.JAVA_FLOAT, model.shape().vocabSize());
     }
 
     /** The settings that the session runs with. */
@@ -277,6 +281,7 @@ public final class Session implements AutoCloseable {
             closed = true;
             model.forget(this);
             cache.close();
+            arena.close();
         }
     }
 
@@ -357,13 +362,15 @@ public final class Session implements AutoCloseable {
             if (!wantLogits) {
                 return null;
             }
-            Tensor row = model.decoder().logits(stream, ids.length);
-            try (Arena arena = Arena.ofConfined()) {
-                MemorySegment host = arena.allocate(row.spec().byteSize(), Float.BYTES);
-                stream.download(row, host);
-                stream.synchronize();
-                return host.toArray(ValueLayout.JAVA_FLOAT);
-            }
+            stream.download(model.decoder().logits(stream, ids.length), hostRow);
+            stream.synchronize();
+            // A step's logits take the place of those before, but for those that a rollback may bring back.
+            float[] before = logits;
+            float[] row = before == null || before == prefillLogits
+                    ? new float[model.shape().vocabSize()]
+                    : before;
+            MemorySegment.copy(hostRow, ValueLayout.JAVA_FLOAT, 0, row, 0, row.length);
+            return row;
         });
         broken = false;
     }

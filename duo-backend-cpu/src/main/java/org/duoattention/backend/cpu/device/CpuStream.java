@@ -77,20 +77,18 @@ final class CpuStream implements ComputeStream {
     public void upload(MemorySegment source, Tensor target) {
         requireOpen();
         CpuTensor tensor = arguments.target(target);
-        long bytes = tensor.spec().byteSize();
-        Arguments.hostBytes(source, bytes, "the tensor " + tensor.spec());
+        Arguments.hostBytes(source, tensor);
         Matrix matrix = tensor.matrix();
-        MemorySegment.copy(source, 0, matrix.segment(), matrix.offset(), bytes);
+        MemorySegment.copy(source, 0, matrix.segment(), matrix.offset(), source.byteSize());
     }
 
     @Override
     public void download(Tensor source, MemorySegment target) {
         requireOpen();
         CpuTensor tensor = arguments.tensor(source);
-        long bytes = tensor.spec().byteSize();
-        Arguments.hostBytes(target, bytes, "the tensor " + tensor.spec());
+        Arguments.hostBytes(target, tensor);
         Matrix matrix = tensor.matrix();
-        MemorySegment.copy(matrix.segment(), matrix.offset(), target, 0, bytes);
+        MemorySegment.copy(matrix.segment(), matrix.offset(), target, 0, target.byteSize());
     }
 
     @Override
@@ -324,7 +322,13 @@ final class CpuStream implements ComputeStream {
                 long head = at / tokens;
                 long end = Math.min(to, (head + 1) * tokens);
                 cache.store(
-                        (int) head, keys.matrix(), values.matrix(), targets, at - head * tokens, end - head * tokens);
+                        (int) head,
+                        keys.matrix(),
+                        values.matrix(),
+                        targets,
+                        at - head * tokens,
+                        end - head * tokens,
+                        workspace);
                 at = end;
             }
         });

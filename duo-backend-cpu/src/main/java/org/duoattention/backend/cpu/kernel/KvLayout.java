@@ -26,8 +26,10 @@ public interface KvLayout {
      * @param rows number of rows
      * @param head target
      * @param firstSlot slot of the first row
+     * @param workspace scratch of the calling thread
      */
-    void store(Matrix k, Matrix v, int column, long firstRow, long rows, KvHead head, long firstSlot);
+    void store(
+            Matrix k, Matrix v, int column, long firstRow, long rows, KvHead head, long firstSlot, Workspace workspace);
 
     /** Moves the content of one slot to a lower one; the source's content is undefined afterwards. */
     void move(KvHead head, long from, long to);

@@ -20,6 +20,6 @@ public record Matrix(MemorySegment segment, long offset, DType dtype, long rows,
 
     /** The rows {@code first .. first + count - 1}. */
     public Matrix slice(long first, long count) {
-        return new Matrix(segment, at(first, 0), dtype, count, columns);
+        return first == 0 && count == rows ? this : new Matrix(segment, at(first, 0), dtype, count, columns);
     }
 }

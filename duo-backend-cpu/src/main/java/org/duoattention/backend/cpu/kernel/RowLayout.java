@@ -22,7 +22,15 @@ public final class RowLayout implements KvLayout {
     }
 
     @Override
-    public void store(Matrix k, Matrix v, int column, long firstRow, long rows, KvHead head, long firstSlot) {
+    public void store(
+            Matrix k,
+            Matrix v,
+            int column,
+            long firstRow,
+            long rows,
+            KvHead head,
+            long firstSlot,
+            Workspace workspace) {
         if (head.isQuantized()) {
             KvCodec codec = new KvCodec(head.grouped());
             float[] row = new float[head.headDim()];

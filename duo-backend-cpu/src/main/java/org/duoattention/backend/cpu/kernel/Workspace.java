@@ -2,6 +2,9 @@ package org.duoattention.backend.cpu.kernel;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.IdentityHashMap;
+import java.util.Map;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -28,6 +31,7 @@ public final class Workspace implements AutoCloseable {
     private MemorySegment memory = MemorySegment.NULL;
     private float[] floats = {};
     private int[] ints = {};
+    private final Map<Class<?>, Object> kept = new IdentityHashMap<>();
 
     /**
      * Memory of at least {@code bytes} bytes with undefined content, valid until the next call or close. Ask once per
@@ -60,6 +64,16 @@ public final class Workspace implements AutoCloseable {
             ints = new int[count];
         }
         return ints;
+    }
+
+    /** The object of a class that was made at the first request: for what kernels keep during a call. */
+    public <T> T kept(Class<T> type, Supplier<T> maker) {
+        Object one = kept.get(type);
+        if (one == null) {
+            one = maker.get();
+            kept.put(type, one);
+        }
+        return type.cast(one);
     }
 
     @Override

@@ -13,6 +13,7 @@ import org.duoattention.backend.cpu.kernel.KvHead;
 import org.duoattention.backend.cpu.kernel.KvLayout;
 import org.duoattention.backend.cpu.kernel.Matrix;
 import org.duoattention.backend.cpu.kernel.SlotRuns;
+import org.duoattention.backend.cpu.kernel.Workspace;
 
 /**
  * The keys and values of the heads of one slab in host memory.
@@ -97,12 +98,12 @@ public final class CpuSlab implements Slab {
     }
 
     /** Stores the keys and values of one head for the tokens {@code fromRow .. toRow-1} of an append to come. */
-    public void store(int index, Matrix k, Matrix v, SlotRuns targets, long fromRow, long toRow) {
+    public void store(int index, Matrix k, Matrix v, SlotRuns targets, long fromRow, long toRow, Workspace workspace) {
         int column = spec.heads().get(index) * spec.shape().headDim();
         KvLayout layout = places.layout();
         for (long row = fromRow; row < toRow; ) {
             long end = Math.min(toRow, targets.runEnd(row));
-            layout.store(k, v, column, row, end - row, heads[index], targets.slot(row));
+            layout.store(k, v, column, row, end - row, heads[index], targets.slot(row), workspace);
             row = end;
         }
     }

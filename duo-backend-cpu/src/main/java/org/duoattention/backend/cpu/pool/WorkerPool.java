@@ -1,5 +1,7 @@
 package org.duoattention.backend.cpu.pool;
 
+import java.util.Arrays;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLong;
@@ -12,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A decoder step is a few hundred short operations, so a worker that finds nothing to do looks again for some
  * microseconds before it parks: waking a parked thread costs as much as a small operation. An idle pool takes no time.
- * Threads are daemons and end with {@link #close}.
+ * Threads are daemons and end with {@link #close}. Running an operation allocates nothing.
  */
 public final class WorkerPool implements AutoCloseable {
     /** How long a thread polls before it parks; about what parking and waking costs. */
@@ -23,7 +25,15 @@ public final class WorkerPool implements AutoCloseable {
     /** 1 for workers that park, or are about to unless they see a job: the others need no waking, which costs a lock. */
     private final AtomicIntegerArray asleep;
 
-    private volatile @Nullable Job job;
+    /** Operations so far: by it a worker sees that there is a new one. */
+    private final AtomicInteger operations = new AtomicInteger();
+    /** Parts of the operation in progress that nobody has taken, for each thread, and the number of those not yet done. */
+    private final Share[] shares;
+
+    private final AtomicInteger pending = new AtomicInteger();
+    private volatile @Nullable PartBody body;
+    private volatile @Nullable Thread caller;
+    private volatile @Nullable Throwable failure;
     private volatile boolean closed;
 
     /**
@@ -35,6 +45,8 @@ public final class WorkerPool implements AutoCloseable {
     public WorkerPool(int threads, String name) {
         workers = new Thread[threads - 1];
         asleep = new AtomicIntegerArray(threads);
+        shares = new Share[threads];
+        Arrays.setAll(shares, i -> new Share());
         for (int i = 0; i < workers.length; i++) {
             int worker = i + 1;
             workers[i] = new Thread(() -> work(worker), name + "-" + worker);
@@ -49,13 +61,13 @@ public final class WorkerPool implements AutoCloseable {
     }
 
     /**
-     * Runs {@code body} for the parts {@code 0 .. parts-1} and returns when all are done. Each thread starts on its own
+     * Runs {@code work} for the parts {@code 0 .. parts-1} and returns when all are done. Each thread starts on its own
      * consecutive share, and takes from the ends of the others' when done. Callers on several threads wait for each other.
      * A part's exception is thrown here, after all parts that had begun; parts that had not are skipped.
      *
      * @throws IllegalStateException after close
      */
-    public void parallelFor(int parts, PartBody body) {
+    public void parallelFor(int parts, PartBody work) {
         callers.lock();
         try {
             if (closed) {
@@ -63,51 +75,117 @@ public final class WorkerPool implements AutoCloseable {
             }
             if (parts <= 1 || workers.length == 0) {
                 for (int part = 0; part < parts; part++) {
-                    body.run(part, 0);
+                    work.run(part, 0);
                 }
                 return;
             }
-            Job current = new Job(parts, threads(), body, Thread.currentThread());
-            job = current;
+            begin(parts, work);
             for (int i = 0; i < Math.min(workers.length, parts - 1); i++) {
                 if (asleep.get(i + 1) != 0) {
                     LockSupport.unpark(workers[i]);
                 }
             }
-            current.run(0);
-            current.await();
-            job = null;
-            current.rethrow();
+            takeParts(0);
+            await();
+            body = null;
+            rethrow();
         } finally {
             callers.unlock();
         }
     }
 
+    /**
+     * Lays out an operation. A worker that is late from the one before may take a part as soon as a share has some, so the rest
+     * is written first.
+     */
+    private void begin(int parts, PartBody work) {
+        body = work;
+        caller = Thread.currentThread();
+        failure = null;
+        pending.set(parts);
+        for (int i = 0; i < shares.length; i++) {
+            shares[i].set((int) ((long) parts * i / shares.length), (int) ((long) parts * (i + 1) / shares.length));
+        }
+        operations.incrementAndGet();
+    }
+
     private void work(int worker) {
-        Job last = null;
+        int last = 0;
         long idleSince = System.nanoTime();
         while (!closed) {
-            Job current = job;
-            if (current != null && current != last) {
-                current.run(worker);
+            int current = operations.get();
+            if (current != last) {
+                takeParts(worker);
                 last = current;
                 idleSince = System.nanoTime();
             } else if (System.nanoTime() - idleSince < POLL_NANOS) {
                 Thread.onSpinWait();
             } else {
                 asleep.set(worker, 1);
-                // Again, now that a caller with a new job would see the flag.
-                current = job;
-                boolean idle = (current == null || current == last) && !closed;
-                // Forget the job, whose body may hold on to memory.
-                last = null;
-                current = null;
-                if (idle) {
+                // Again, now that a caller with a new operation would see the flag.
+                if (operations.get() == last && !closed) {
                     LockSupport.park(this);
                 }
                 asleep.set(worker, 0);
                 idleSince = System.nanoTime();
             }
+        }
+    }
+
+    private void takeParts(int worker) {
+        for (int part = shares[worker].takeFirst(); part >= 0; part = shares[worker].takeFirst()) {
+            runPart(part, worker);
+        }
+        for (int i = 1; i < shares.length; i++) {
+            Share other = shares[(worker + i) % shares.length];
+            for (int part = other.takeLast(); part >= 0; part = other.takeLast()) {
+                runPart(part, worker);
+            }
+        }
+    }
+
+    private void runPart(int part, int worker) {
+        // Those of the operation that the part is of, which does not end before the part is counted.
+        PartBody work = Objects.requireNonNull(body);
+        Thread waiting = caller;
+        try {
+            if (failure == null) {
+                work.run(part, worker);
+            }
+        } catch (Throwable e) {
+            failure = e;
+        } finally {
+            if (pending.decrementAndGet() == 0 && worker != 0) {
+                LockSupport.unpark(waiting);
+            }
+        }
+    }
+
+    private void await() {
+        boolean interrupted = false;
+        long start = System.nanoTime();
+        while (pending.get() > 0) {
+            if (System.nanoTime() - start < POLL_NANOS) {
+                Thread.onSpinWait();
+            } else {
+                LockSupport.park(this);
+                // A set flag would turn the wait into a spin.
+                interrupted |= Thread.interrupted();
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void rethrow() {
+        Throwable problem = failure;
+        failure = null;
+        switch (problem) {
+            case null -> {}
+            case RuntimeException e -> throw e;
+            case Error e -> throw e;
+            case Throwable e -> throw new IllegalStateException(e);
         }
     }
 
@@ -136,83 +214,15 @@ public final class WorkerPool implements AutoCloseable {
         }
     }
 
-    /** One operation: the shares that are left, and the count of parts that are not yet done. */
-    private static final class Job {
-        private final Share[] shares;
-        private final PartBody body;
-        private final Thread caller;
-        private final AtomicInteger pending;
-        private volatile @Nullable Throwable failure;
-
-        Job(int parts, int threads, PartBody body, Thread caller) {
-            this.body = body;
-            this.caller = caller;
-            this.pending = new AtomicInteger(parts);
-            shares = new Share[threads];
-            for (int i = 0; i < threads; i++) {
-                shares[i] = new Share((int) ((long) parts * i / threads), (int) ((long) parts * (i + 1) / threads));
-            }
-        }
-
-        void run(int worker) {
-            for (int part = shares[worker].takeFirst(); part >= 0; part = shares[worker].takeFirst()) {
-                runPart(part, worker);
-            }
-            for (int i = 1; i < shares.length; i++) {
-                Share other = shares[(worker + i) % shares.length];
-                for (int part = other.takeLast(); part >= 0; part = other.takeLast()) {
-                    runPart(part, worker);
-                }
-            }
-        }
-
-        private void runPart(int part, int worker) {
-            try {
-                if (failure == null) {
-                    body.run(part, worker);
-                }
-            } catch (Throwable e) {
-                failure = e;
-            } finally {
-                if (pending.decrementAndGet() == 0 && worker != 0) {
-                    LockSupport.unpark(caller);
-                }
-            }
-        }
-
-        void await() {
-            boolean interrupted = false;
-            long start = System.nanoTime();
-            while (pending.get() > 0) {
-                if (System.nanoTime() - start < POLL_NANOS) {
-                    Thread.onSpinWait();
-                } else {
-                    LockSupport.park(this);
-                    // A set flag would turn the wait into a spin.
-                    interrupted |= Thread.interrupted();
-                }
-            }
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
-        }
-
-        void rethrow() {
-            switch (failure) {
-                case null -> {}
-                case RuntimeException e -> throw e;
-                case Error e -> throw e;
-                case Throwable e -> throw new IllegalStateException(e);
-            }
-        }
-    }
-
-    /** Parts {@code first .. end-1} that nobody has taken, in one word so that taking is one compare-and-set. */
+    /**
+     * Parts {@code first .. end-1} that nobody has taken, in one word so that taking is one compare-and-set. Which operation they
+     * are of does not matter to who takes one: the body is read afterwards.
+     */
     private static final class Share {
-        private final AtomicLong range;
+        private final AtomicLong range = new AtomicLong();
 
-        Share(int first, int end) {
-            range = new AtomicLong((long) first << 32 | end);
+        void set(int first, int end) {
+            range.set((long) first << 32 | end);
         }
 
         int takeFirst() {

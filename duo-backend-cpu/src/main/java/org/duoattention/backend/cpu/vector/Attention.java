@@ -20,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Many rows go to {@link BlockedAttention}, which widens a block of slots into scratch for all of them. For few, done here, keys and
  * values are multiplied as they arrive from memory ({@link DirectProducts}). Products start at minus the row's reference, as
  * there.
+ *
+ * <p>One object per thread is used for one call after the other.
  */
 final class Attention {
     /** Slots per block: long streams of ascending addresses suit the processor's prefetching. */
@@ -32,64 +34,75 @@ final class Attention {
 
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-    private final AttentionTask task;
-    private final KvHead head;
-    private final int dim;
+    private final Scratch at = new Scratch();
+    private final CodedProducts coded = new CodedProducts(at);
+    private final DenseProducts dense = new DenseProducts(at);
 
-    private final int group;
-    private final long fromRow;
-    private final int rows;
+    private long fromRow;
+    private int rows;
+    private int group;
     /** Rows of all heads. */
-    private final int all;
+    private int all;
 
-    private final Scratch at;
-    private final float[] scratch;
-    private final DirectProducts direct;
+    private int dim;
+    private float[] scratch = {};
+    private DirectProducts direct = dense;
     /** {@code [rows * group][L]}: sums of probabilities, lane by lane. */
-    private final int norms;
+    private int norms;
     /** {@code [rows * group]}: minus the references. */
-    private final int starts;
+    private int starts;
     /** {@code [rows * group]}: 1 for rows that have a reference because they have seen something. */
-    private final int seen;
+    private int seen;
 
-    /**
-     * Where things lie in scratch.
-     *
-     * @param memory the array
-     * @param rows number of rows, heads of the group counted, rounded up to tiles
-     * @param tile rows that are multiplied together: 1, 2 or 4
-     * @param queries {@code [rows / tile][dim][tile]}: the queries, scaled
-     * @param products {@code [rows][BLOCK]}: products, then probabilities
-     * @param sums {@code [rows][dim]}: sums of values
-     * @param starts {@code [rows]}: minus the references
-     */
-    record Scratch(float[] memory, int rows, int tile, int queries, int products, int sums, int starts) {
+    /** Where things lie in scratch. */
+    static final class Scratch {
+        /** The array. */
+        float[] memory = {};
+        /** Number of rows, heads of the group counted, rounded up to tiles. */
+        int rows;
+        /** Rows that are multiplied together: 1, 2 or 4. */
+        int tile;
+        /** {@code [rows / tile][dim][tile]}: the queries, scaled. */
+        int queries;
+        /** {@code [rows][BLOCK]}: products, then probabilities. */
+        int products;
+        /** {@code [rows][dim]}: sums of values. */
+        int sums;
+        /** {@code [rows]}: minus the references. */
+        int starts;
+
         /** Index of an element of a query. */
         int query(int row, int d, int dim) {
             return queries + row / tile * tile * dim + d * tile + row % tile;
         }
     }
 
-    private Attention(AttentionTask task, long fromRow, long toRow, Workspace workspace) {
-        this.task = task;
-        this.fromRow = fromRow;
-        head = task.head();
+    private Attention() {}
+
+    /** Divides the scratch memory for rows of a task. */
+    private void prepare(AttentionTask task, long first, long end, Workspace workspace) {
+        KvHead head = task.head();
+        fromRow = first;
         dim = head.headDim();
         group = task.group();
-        rows = Math.toIntExact(toRow - fromRow);
+        rows = Math.toIntExact(end - first);
         all = Math.multiplyExact(rows, group);
         int tile = Math.clamp(all, 1, 4) == 3 ? 4 : Math.clamp(all, 1, 4);
         int padded = (all + tile - 1) / tile * tile;
-        int products = Workspace.ALIGNED_FLOAT;
-        int sums = products + padded * BLOCK;
-        norms = sums + padded * dim;
-        int queries = norms + padded * L;
-        starts = queries + padded * dim;
+        at.rows = padded;
+        at.tile = tile;
+        at.products = Workspace.ALIGNED_FLOAT;
+        at.sums = at.products + padded * BLOCK;
+        norms = at.sums + padded * dim;
+        at.queries = norms + padded * L;
+        starts = at.queries + padded * dim;
+        at.starts = starts;
         seen = starts + padded;
         int free = (seen + padded + 15 & -16) + Workspace.ALIGNED_FLOAT;
         scratch = workspace.floats(free + CodedProducts.extra(padded, dim));
-        at = new Scratch(scratch, padded, tile, queries, products, sums, starts);
-        direct = head.isQuantized() ? new CodedProducts(head, at, free) : new DenseProducts(head, at);
+        at.memory = scratch;
+        direct = head.isQuantized() ? coded : dense;
+        direct.prepare(head, free);
     }
 
     /** Same contract as {@link org.duoattention.backend.cpu.kernel.CpuKernels#attend}. */
@@ -105,10 +118,11 @@ final class Attention {
             BlockedAttention.attend(task, fromRow, toRow, fromSlot, toSlot, partial, workspace);
             return;
         }
-        Attention attention = new Attention(task, fromRow, toRow, workspace);
-        attention.begin();
-        attention.slots(fromSlot, toSlot);
-        attention.end(partial);
+        Attention attention = workspace.kept(Attention.class, Attention::new);
+        attention.prepare(task, fromRow, toRow, workspace);
+        attention.begin(task);
+        attention.slots(task, fromSlot, toSlot);
+        attention.end(task, partial);
     }
 
     private static boolean suits(KvHead head) {
@@ -116,8 +130,8 @@ final class Attention {
         return head.isQuantized() ? CodedProducts.suits(head) : head.headDim() % PANEL == 0;
     }
 
-    private void begin() {
-        Arrays.fill(scratch, at.sums(), seen + at.rows(), 0f);
+    private void begin(AttentionTask task) {
+        Arrays.fill(scratch, at.sums, seen + at.rows, 0f);
         float scale = task.scale() * Exp2.LOG2E;
         for (int i = 0; i < all; i++) {
             long from = task.q().at(fromRow + i / group, task.column() + (long) (i % group) * dim);
@@ -128,7 +142,7 @@ final class Attention {
         direct.begin();
     }
 
-    private void slots(long from, long to) {
+    private void slots(AttentionTask task, long from, long to) {
         SlotRuns runs = task.runs();
         long end = Math.min(to, task.visibleEnd(fromRow + rows - 1));
         long ordinal = from;
@@ -137,13 +151,13 @@ final class Attention {
             // The slots before this one in its unit belong to others.
             int skip = (int) (slot % direct.unit());
             int count = (int) Math.min(BLOCK - skip, Math.min(end, runs.runEnd(ordinal)) - ordinal);
-            visit(ordinal, slot - skip, skip, count);
+            visit(task, ordinal, slot - skip, skip, count);
             ordinal += count;
         }
     }
 
     /** Slots {@code base + skip .. + count - 1}, whose ordinals start at {@code ordinal}. */
-    private void visit(long ordinal, long base, int skip, int count) {
+    private void visit(AttentionTask task, long ordinal, long base, int skip, int count) {
         long end = ordinal + count;
         // Rows from `first` on see the block's first slot; rows from `last` on have left it behind, unless it has
         // sinks. Some other row may see nothing of it, which hiding takes care of.
@@ -153,21 +167,21 @@ final class Attention {
             return;
         }
         int lanes = (skip + count + PANEL - 1) / PANEL * PANEL;
-        direct.keys(base, lanes);
+        direct.keys(task.head(), base, lanes);
         for (int i = 0; i < all; i++) {
-            softmax(i, ordinal, skip, count, lanes);
+            softmax(task, i, ordinal, skip, count, lanes);
         }
-        direct.values(base, skip, count);
+        direct.values(task.head(), base, skip, count);
     }
 
     /** Products of one row become probabilities, relative to its reference, which moves if need be. */
-    private void softmax(int index, long ordinal, int skip, int count, int lanes) {
+    private void softmax(AttentionTask task, int index, long ordinal, int skip, int count, int lanes) {
         long row = fromRow + index / group;
         // In lanes: visible are those below `sinks` and those from `from` to `to`.
         int to = skip + Math.clamp(task.visibleEnd(row) - ordinal, 0, count);
         int from = skip + Math.clamp(task.windowFrom(row) - ordinal, 0, count);
         int sinks = Math.min(to, skip + Math.clamp(task.always() - ordinal, 0, count));
-        int s = at.products() + index * BLOCK;
+        int s = at.products + index * BLOCK;
         hide(s, 0, skip);
         hide(s, sinks, Math.min(from, to));
         hide(s, to, lanes);
@@ -192,7 +206,7 @@ final class Attention {
         if (!fresh) {
             float factor = (float) Math.exp(-step * LN2);
             Softmax.scale(scratch, norms + index * L, L, factor);
-            Softmax.scale(scratch, at.sums() + index * dim, dim, factor);
+            Softmax.scale(scratch, at.sums + index * dim, dim, factor);
         }
     }
 
@@ -202,13 +216,13 @@ final class Attention {
         }
     }
 
-    private void end(@Nullable MemorySegment partial) {
+    private void end(AttentionTask task, @Nullable MemorySegment partial) {
         for (int i = 0; i < all; i++) {
             float norm = 0;
             for (int lane = 0; lane < L; lane++) {
                 norm += scratch[norms + i * L + lane];
             }
-            int from = at.sums() + i * dim;
+            int from = at.sums + i * dim;
             if (partial == null) {
                 MemorySegment out = task.out().segment();
                 long to = task.out().at(fromRow + i / group, task.column() + (long) (i % group) * dim);

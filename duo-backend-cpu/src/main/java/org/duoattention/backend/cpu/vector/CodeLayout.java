@@ -10,6 +10,7 @@ import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.backend.cpu.kernel.KvHead;
 import org.duoattention.backend.cpu.kernel.Matrix;
 import org.duoattention.backend.cpu.kernel.QuantizedRow;
+import org.duoattention.backend.cpu.kernel.Workspace;
 
 /**
  * Quantised keys and values in blocks of {@link #SLOTS} slots, each in the order in which attention reads it: codes, then scales
@@ -91,8 +92,16 @@ final class CodeLayout {
                 : ((long) d / PANEL * SLOTS + inBlock) * L + d % L;
     }
 
-    static void store(Matrix k, Matrix v, int column, long firstRow, long rows, KvHead head, long firstSlot) {
-        Encoder encoder = new Encoder(head.grouped(), head.headDim());
+    static void store(
+            Matrix k,
+            Matrix v,
+            int column,
+            long firstRow,
+            long rows,
+            KvHead head,
+            long firstSlot,
+            Workspace workspace) {
+        Encoder encoder = Encoder.of(head.grouped(), head.headDim(), workspace);
         for (long r = 0; r < rows; r++) {
             encoder.encode(k.segment(), k.at(firstRow + r, column));
             putKey(head, firstSlot + r, encoder.codes, encoder.scales, encoder.offsets);

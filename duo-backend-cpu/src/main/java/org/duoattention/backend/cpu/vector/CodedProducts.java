@@ -17,32 +17,31 @@ final class CodedProducts implements DirectProducts {
     /** Elements from one row's weights to the next: those of a block, then the sum with the offsets. */
     static final int WEIGHTS = SLOTS + 16;
 
-    private final KvHead head;
-    private final MemorySegment codes;
-    private final int bits;
-    private final int dim;
-    private final int group;
     private final Attention.Scratch at;
-    private final float[] m;
+    private int bits;
+    private int dim;
+    private int group;
+    private float[] m = {};
     /** Scales, then offsets, of a group in a block. */
-    private final int scales;
+    private int scales;
     /** {@code [group][rows]}: sums of queries. */
-    private final int querySums;
+    private int querySums;
     /** {@code [rows][WEIGHTS]}. */
-    private final int weights;
+    private int weights;
 
-    /** Uses {@code extra} floats of scratch from {@code free} on. */
-    CodedProducts(KvHead head, Attention.Scratch at, int free) {
-        this.head = head;
+    CodedProducts(Attention.Scratch at) {
         this.at = at;
-        codes = head.segment();
+    }
+
+    @Override
+    public void prepare(KvHead head, int free) {
         bits = head.grouped().bits();
         group = head.grouped().group();
         dim = head.headDim();
-        m = at.memory();
+        m = at.memory;
         scales = free;
         weights = scales + 2 * SLOTS;
-        querySums = weights + at.rows() * WEIGHTS;
+        querySums = weights + at.rows * WEIGHTS;
     }
 
     /** Whether panels and groups fit each other. */
@@ -61,7 +60,7 @@ final class CodedProducts implements DirectProducts {
 
     @Override
     public void begin() {
-        for (int r = 0; r < at.rows(); r++) {
+        for (int r = 0; r < at.rows; r++) {
             for (int g = 0; g < dim / group; g++) {
                 float sum = 0;
                 for (int d = g * group; d < (g + 1) * group; d++) {
@@ -71,17 +70,18 @@ final class CodedProducts implements DirectProducts {
                         m[q] *= DirectInt4.ODD;
                     }
                 }
-                m[querySums + g * at.rows() + r] = sum;
+                m[querySums + g * at.rows + r] = sum;
             }
         }
     }
 
     @Override
-    public void keys(long base, int lanes) {
-        int tile = at.tile();
-        for (int r = 0; r < at.rows(); r++) {
-            int s = at.products() + r * BLOCK;
-            Arrays.fill(m, s, s + lanes, m[at.starts() + r]);
+    public void keys(KvHead head, long base, int lanes) {
+        MemorySegment codes = head.segment();
+        int tile = at.tile;
+        for (int r = 0; r < at.rows; r++) {
+            int s = at.products + r * BLOCK;
+            Arrays.fill(m, s, s + lanes, m[at.starts + r]);
         }
         for (int b = 0; b < lanes; b += SLOTS) {
             long block = CodeLayout.keyBlock(head, base + b);
@@ -90,10 +90,10 @@ final class CodedProducts implements DirectProducts {
                 for (int p = b; p < Math.min(lanes, b + SLOTS); p += PANEL) {
                     long x = block + CodeLayout.keyPanel(head, p - b) + (long) g * group * PANEL * bits / 8;
                     int scale = scales + p - b;
-                    for (int r = 0; r < at.rows(); r += tile) {
-                        int q = at.queries() + r * dim + g * group * tile;
-                        int sum = querySums + g * at.rows() + r;
-                        int s = at.products() + r * BLOCK + p;
+                    for (int r = 0; r < at.rows; r += tile) {
+                        int q = at.queries + r * dim + g * group * tile;
+                        int sum = querySums + g * at.rows + r;
+                        int s = at.products + r * BLOCK + p;
                         if (bits == 8) {
                             DirectInt8.keys(tile, m, q, codes, x, group, scale, sum, s);
                         } else {
@@ -106,23 +106,24 @@ final class CodedProducts implements DirectProducts {
     }
 
     @Override
-    public void values(long base, int skip, int count) {
-        int tile = at.tile();
+    public void values(KvHead head, long base, int skip, int count) {
+        MemorySegment codes = head.segment();
+        int tile = at.tile;
         int lanes = (skip + count + PANEL - 1) / PANEL * PANEL;
         for (int b = skip / SLOTS * SLOTS; b < lanes; b += SLOTS) {
             long block = CodeLayout.valueBlock(head, base + b);
             int some = Math.min(SLOTS, lanes - b);
             for (int g = 0; g < dim / group; g++) {
                 Scales.block(head, block + CodeLayout.valueScales(head, g), m, scales);
-                for (int r = 0; r < at.rows(); r++) {
+                for (int r = 0; r < at.rows; r++) {
                     int w = weights + r * WEIGHTS;
-                    m[w + SLOTS] = Scales.weigh(m, at.products() + r * BLOCK + b, some, scales, w);
+                    m[w + SLOTS] = Scales.weigh(m, at.products + r * BLOCK + b, some, scales, w);
                 }
                 for (int d = g * group; d < (g + 1) * group; d += PANEL) {
                     long x = block + (long) d * SLOTS * bits / 8;
-                    for (int r = 0; r < at.rows(); r += tile) {
+                    for (int r = 0; r < at.rows; r += tile) {
                         int w = weights + r * WEIGHTS;
-                        int o = at.sums() + r * dim + d;
+                        int o = at.sums + r * dim + d;
                         if (bits == 8) {
                             DirectInt8.values(tile, m, w, codes, x, some, o, dim);
                         } else {

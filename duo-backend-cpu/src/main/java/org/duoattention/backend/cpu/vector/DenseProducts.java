@@ -8,14 +8,16 @@ import org.duoattention.backend.cpu.kernel.KvHead;
 
 /** With F32, F16 or BF16 elements. */
 final class DenseProducts implements DirectProducts {
-    private final KvHead head;
-    private final int dim;
-    private final int bytes;
     private final Attention.Scratch at;
+    private int dim;
+    private int bytes;
 
-    DenseProducts(KvHead head, Attention.Scratch at) {
-        this.head = head;
+    DenseProducts(Attention.Scratch at) {
         this.at = at;
+    }
+
+    @Override
+    public void prepare(KvHead head, int free) {
         dim = head.headDim();
         bytes = head.dtype().bytes();
     }
@@ -26,35 +28,35 @@ final class DenseProducts implements DirectProducts {
     }
 
     @Override
-    public void keys(long base, int lanes) {
-        int tile = at.tile();
+    public void keys(KvHead head, long base, int lanes) {
+        int tile = at.tile;
         MemorySegment x = head.segment();
-        float[] m = at.memory();
+        float[] m = at.memory;
         for (int p = 0; p < lanes; p += PANEL) {
             long xo = PanelLayout.panel(head, base + p);
-            for (int r = 0; r < at.rows(); r += tile) {
-                int q = at.queries() + r * dim;
-                int s = at.products() + r * BLOCK + p;
+            for (int r = 0; r < at.rows; r += tile) {
+                int q = at.queries + r * dim;
+                int s = at.products + r * BLOCK + p;
                 switch (head.dtype()) {
-                    case F32 -> DirectF32.keys(tile, m, q, x, xo, dim, at.starts() + r, s);
-                    case F16 -> DirectF16.keys(tile, m, q, x, xo, dim, at.starts() + r, s);
-                    default -> DirectBf16.keys(tile, m, q, x, xo, dim, at.starts() + r, s);
+                    case F32 -> DirectF32.keys(tile, m, q, x, xo, dim, at.starts + r, s);
+                    case F16 -> DirectF16.keys(tile, m, q, x, xo, dim, at.starts + r, s);
+                    default -> DirectBf16.keys(tile, m, q, x, xo, dim, at.starts + r, s);
                 }
             }
         }
     }
 
     @Override
-    public void values(long base, int skip, int count) {
-        int tile = at.tile();
+    public void values(KvHead head, long base, int skip, int count) {
+        int tile = at.tile;
         int ldx = dim * bytes;
         MemorySegment x = head.segment();
-        float[] m = at.memory();
+        float[] m = at.memory;
         for (int d = 0; d < dim; d += PANEL) {
             long xo = PanelLayout.value(head, base + skip) + (long) d * bytes;
-            for (int r = 0; r < at.rows(); r += tile) {
-                int p = at.products() + r * BLOCK + skip;
-                int o = at.sums() + r * dim + d;
+            for (int r = 0; r < at.rows; r += tile) {
+                int p = at.products + r * BLOCK + skip;
+                int o = at.sums + r * dim + d;
                 switch (head.dtype()) {
                     case F32 -> DirectF32.values(tile, m, p, x, xo, ldx, count, o, dim);
                     case F16 -> DirectF16.values(tile, m, p, x, xo, ldx, count, o, dim);

@@ -13,7 +13,9 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
+import org.duoattention.backend.cpu.kernel.Workspace;
 import org.duoattention.quant.kv.KvCodec;
+import org.jspecify.annotations.Nullable;
 
 /** A quantised row in arrays, and {@link KvCodec}'s arithmetic in vectors: the same codes, scales and offsets. */
 final class Encoder {
@@ -45,6 +47,22 @@ final class Encoder {
         scales = new short[headDim / format.group()];
         offsets = new short[scales.length];
         row = new float[headDim];
+    }
+
+    /** A thread's encoder, made anew when the format is not the one of its last call. */
+    static Encoder of(BlockFormat.Grouped format, int headDim, Workspace workspace) {
+        Last last = workspace.kept(Last.class, Last::new);
+        Encoder encoder = last.encoder;
+        if (encoder == null || encoder.row.length != headDim || !encoder.format.equals(format)) {
+            encoder = new Encoder(format, headDim);
+            last.encoder = encoder;
+        }
+        return encoder;
+    }
+
+    private static final class Last {
+        @Nullable
+        Encoder encoder;
     }
 
     /** Quantises F32 elements in memory. */

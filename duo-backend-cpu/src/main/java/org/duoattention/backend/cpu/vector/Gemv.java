@@ -1,5 +1,6 @@
 package org.duoattention.backend.cpu.vector;
 
+import static org.duoattention.backend.cpu.vector.Simd.L;
 import static org.duoattention.backend.cpu.vector.Simd.PANEL;
 
 import java.lang.foreign.MemorySegment;
@@ -7,6 +8,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import org.duoattention.backend.cpu.kernel.BFloat16;
 import org.duoattention.backend.cpu.kernel.Matrix;
+import org.duoattention.backend.cpu.kernel.Workspace;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,12 +23,13 @@ final class Gemv {
     private Gemv() {}
 
     /** Same contract as {@link org.duoattention.backend.cpu.kernel.CpuKernels#linear}. */
-    static void linear(Matrix x, Matrix weight, @Nullable Matrix bias, Matrix out, long from, long to) {
+    static void linear(
+            Matrix x, Matrix weight, @Nullable Matrix bias, Matrix out, long from, long to, Workspace workspace) {
         int tokens = Math.toIntExact(x.rows());
         int body = x.columns() / PANEL * PANEL;
         MemorySegment w = weight.segment();
         MemorySegment input = x.segment();
-        float[] y = new float[4];
+        float[] y = workspace.floats(4 * L);
         for (long row = from; row < to; row += 4) {
             // A short last group computes its last row more than once rather than having kernels of its own.
             long w0 = weight.at(row, 0);
@@ -42,7 +45,7 @@ final class Gemv {
                     default -> GemvBf16.four(w, w0, w1, w2, w3, input, xo, body, y);
                 }
                 for (int i = 0; i < rows; i++) {
-                    float value = y[i];
+                    float value = LaneSum.of(y, i * L);
                     for (int k = body; k < x.columns(); k++) {
                         value = Math.fma(element(weight, row + i, k), element(x, t, k), value);
                     }

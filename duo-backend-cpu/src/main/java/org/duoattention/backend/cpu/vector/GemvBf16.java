@@ -19,11 +19,13 @@ final class GemvBf16 {
     private GemvBf16() {}
 
     /**
-     * {@code y[i] = sum of w_i[k] * x[k]} over the first {@code body} elements, for four rows.
+     * The sum of {@code w_i[k] * x[k]} over the first {@code body} elements, for four rows, lane by lane: {@link LaneSum} adds
+     * up the lanes.
      *
      * @param w weights; row {@code i} starts at byte {@code wi}
      * @param x the input, floats from byte {@code xo}
      * @param body elements, a multiple of {@link Simd#PANEL}
+     * @param y receives {@code [4][L]}
      */
     static void four(
             MemorySegment w, long w0, long w1, long w2, long w3, MemorySegment x, long xo, int body, float[] y) {
@@ -59,9 +61,9 @@ final class GemvBf16 {
                     .convertShape(S2I, I, 0);
             b3 = v.lanewise(LSHL, 16).reinterpretAsFloats().fma(x1, b3);
         }
-        y[0] = LaneSum.of(a0.add(b0));
-        y[1] = LaneSum.of(a1.add(b1));
-        y[2] = LaneSum.of(a2.add(b2));
-        y[3] = LaneSum.of(a3.add(b3));
+        a0.add(b0).intoArray(y, 0);
+        a1.add(b1).intoArray(y, L);
+        a2.add(b2).intoArray(y, 2 * L);
+        a3.add(b3).intoArray(y, 3 * L);
     }
 }

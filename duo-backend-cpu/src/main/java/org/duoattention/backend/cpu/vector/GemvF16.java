@@ -22,11 +22,13 @@ final class GemvF16 {
     private GemvF16() {}
 
     /**
-     * {@code y[i] = sum of w_i[k] * x[k]} over the first {@code body} elements, for four rows.
+     * The sum of {@code w_i[k] * x[k]} over the first {@code body} elements, for four rows, lane by lane: {@link LaneSum} adds
+     * up the lanes.
      *
      * @param w weights; row {@code i} starts at byte {@code wi}
      * @param x the input, floats from byte {@code xo}
      * @param body elements, a multiple of {@link Simd#PANEL}
+     * @param y receives {@code [4][L]}
      */
     static void four(
             MemorySegment w, long w0, long w1, long w2, long w3, MemorySegment x, long xo, int body, float[] y) {
@@ -82,9 +84,9 @@ final class GemvF16 {
             n = m.reinterpretAsFloats().fma(two, least).reinterpretAsInts();
             b3 = m.min(n).or(v.and(Half.SIGN)).reinterpretAsFloats().fma(x1, b3);
         }
-        y[0] = LaneSum.of(a0.add(b0)) * Half.HALF_UNSCALE;
-        y[1] = LaneSum.of(a1.add(b1)) * Half.HALF_UNSCALE;
-        y[2] = LaneSum.of(a2.add(b2)) * Half.HALF_UNSCALE;
-        y[3] = LaneSum.of(a3.add(b3)) * Half.HALF_UNSCALE;
+        a0.add(b0).mul(Half.HALF_UNSCALE).intoArray(y, 0);
+        a1.add(b1).mul(Half.HALF_UNSCALE).intoArray(y, L);
+        a2.add(b2).mul(Half.HALF_UNSCALE).intoArray(y, 2 * L);
+        a3.add(b3).mul(Half.HALF_UNSCALE).intoArray(y, 3 * L);
     }
 }

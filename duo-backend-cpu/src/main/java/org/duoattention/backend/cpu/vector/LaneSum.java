@@ -23,6 +23,16 @@ final class LaneSum {
         return VectorShuffle.fromOp(F, lane -> distance < L ? lane ^ distance : lane);
     }
 
+    /** The same sum, of lanes in an array, which this overwrites: for loops that the compiler inlines nothing more into. */
+    static float of(float[] lanes, int from) {
+        for (int half = L / 2; half > 0; half /= 2) {
+            for (int i = from; i < from + half; i++) {
+                lanes[i] += lanes[i + half];
+            }
+        }
+        return lanes[from];
+    }
+
     static float of(FloatVector vector) {
         FloatVector sum = vector;
         if (L > 8) {

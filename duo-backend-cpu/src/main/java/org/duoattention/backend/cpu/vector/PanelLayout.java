@@ -10,6 +10,7 @@ import org.duoattention.backend.cpu.kernel.BFloat16;
 import org.duoattention.backend.cpu.kernel.KvHead;
 import org.duoattention.backend.cpu.kernel.KvLayout;
 import org.duoattention.backend.cpu.kernel.Matrix;
+import org.duoattention.backend.cpu.kernel.Workspace;
 
 /**
  * Keys in panels of {@link Simd#PANEL} slots, {@code [panel][headDim][PANEL]}: lanes are slots, so products of queries and
@@ -58,9 +59,17 @@ final class PanelLayout implements KvLayout {
     }
 
     @Override
-    public void store(Matrix k, Matrix v, int column, long firstRow, long rows, KvHead head, long firstSlot) {
+    public void store(
+            Matrix k,
+            Matrix v,
+            int column,
+            long firstRow,
+            long rows,
+            KvHead head,
+            long firstSlot,
+            Workspace workspace) {
         if (head.isQuantized()) {
-            CodeLayout.store(k, v, column, firstRow, rows, head, firstSlot);
+            CodeLayout.store(k, v, column, firstRow, rows, head, firstSlot, workspace);
             return;
         }
         for (long r = 0; r < rows; r++) {

@@ -172,7 +172,7 @@ public final class VectorKernels implements CpuKernels {
             case TILES -> Gemm.linear(packed.floats(), weight, bias, out, fromOut, toOut, workspace);
             case ROUNDED ->
                 QuantizedGemv.linearRounded(packed, (QuantizedWeight) weight, bias, out, fromOut, toOut, workspace);
-            case 0 -> Gemv.linear(x, (Matrix) weight, bias, out, fromOut, toOut);
+            case 0 -> Gemv.linear(x, (Matrix) weight, bias, out, fromOut, toOut, workspace);
             default ->
                 QuantizedGemv.linear(packed.floats(), (QuantizedWeight) weight, bias, out, fromOut, toOut, workspace);
         }

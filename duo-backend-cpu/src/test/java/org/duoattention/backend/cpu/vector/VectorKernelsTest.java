@@ -339,8 +339,8 @@ class VectorKernelsTest {
         Matrix k = matrix(DType.F32, count, 2 * dim);
         Matrix v = matrix(DType.F32, count, 2 * dim);
         for (int ordinal = 0; ordinal < count; ordinal++) {
-            vector.layout().store(k, v, dim, ordinal, 1, head, runs.slot(ordinal));
-            scalar.layout().store(k, v, dim, ordinal, 1, reference, runs.slot(ordinal));
+            vector.layout().store(k, v, dim, ordinal, 1, head, runs.slot(ordinal), workspace);
+            scalar.layout().store(k, v, dim, ordinal, 1, reference, runs.slot(ordinal), workspace);
         }
         Matrix q = matrix(DType.F32, rows, 2 * group * dim);
         Matrix actual = matrix(DType.F32, rows, 2 * group * dim);
@@ -386,8 +386,8 @@ class VectorKernelsTest {
         KvHead reference = head(scalar, type, dim, slots);
         Matrix k = matrix(DType.F32, slots, 2 * dim);
         Matrix v = matrix(DType.F32, slots, 2 * dim);
-        vector.layout().store(k, v, dim, 0, slots, head, 0);
-        scalar.layout().store(k, v, dim, 0, slots, reference, 0);
+        vector.layout().store(k, v, dim, 0, slots, head, 0, workspace);
+        scalar.layout().store(k, v, dim, 0, slots, reference, 0, workspace);
         assertThat(rows(vector, head).mismatch(rows(scalar, reference))).isEqualTo(-1);
 
         KvHead restored = head(vector, type, dim, slots);
