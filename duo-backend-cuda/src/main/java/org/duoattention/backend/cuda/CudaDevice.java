@@ -26,7 +26,7 @@ import org.duoattention.backend.cuda.kernel.KernelImages;
 /** One GPU: its memory, its kernels, and the streams that work on it. */
 final class CudaDevice implements Device {
     private static final Set<Capability> CAPABILITIES =
-            Collections.unmodifiableSet(EnumSet.of(Capability.QUANTIZED_WEIGHTS));
+            Collections.unmodifiableSet(EnumSet.complementOf(EnumSet.of(Capability.GRADIENTS)));
     private static final long STAGING_BYTES = 16L << 20;
 
     private final Context context;

@@ -214,8 +214,7 @@ final class CudaStream implements ComputeStream {
     @Override
     public void evict(Slab slab) {
         requireOpen();
-        launches.begin(VARIABLE_BYTES);
-        device.slabs().evict(launches, slab);
+        device.slabs().evict(slab);
     }
 
     @Override
@@ -236,8 +235,7 @@ final class CudaStream implements ComputeStream {
     public void truncate(Slab slab, long length) {
         requireOpen();
         require(Capability.ROLLBACK);
-        launches.begin(VARIABLE_BYTES);
-        device.slabs().truncate(launches, slab, length);
+        device.slabs().truncate(slab, length);
     }
 
     @Override

@@ -9,6 +9,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -23,7 +25,7 @@ import java.util.regex.Pattern;
  * kernels are made by an NVRTC of the driver's own major version.
  */
 public final class StandardKernelImages implements KernelImages {
-    private static final String HEADER = "prelude.cuh";
+    private static final Pattern INCLUDE = Pattern.compile("#include \"(\\w+\\.cuh)\"");
     private static final Pattern ARCH = Pattern.compile("sm_(\\d+)(\\d)");
 
     private final Optional<KernelImages> directory;
@@ -158,18 +160,32 @@ public final class StandardKernelImages implements KernelImages {
                 .orElseThrow(() -> new KernelException("kernel " + source + ": the jar has no cubin of it" + " for "
                         + arch + ", and NVRTC was not found"));
         String text = text("source/" + source + ".cu");
-        String header = text("source/" + HEADER);
+        SortedMap<String, String> headers = new TreeMap<>();
+        collectHeaders(text, headers);
         List<String> candidates = candidates(arch);
         String target = candidates.isEmpty() || !candidates.getFirst().endsWith("a") ? arch : candidates.getFirst();
         List<String> options = List.of("--gpu-architecture=" + target, "--std=c++17");
-        String key = ImageCache.key(source, target, List.of(text, header, nvrtc.version(), String.join(" ", options)));
+        String key = ImageCache.key(source, target, List.of(text, headers.toString(), nvrtc.version(), String.join(" ", options)));
         Optional<byte[]> kept = cache.read(key);
         if (kept.isPresent()) {
             return kept.get();
         }
-        byte[] image = nvrtc.compile(source + ".cu", text, Map.of(HEADER, header), options);
+        byte[] image = nvrtc.compile(source + ".cu", text, headers, options);
         cache.write(key, image);
         return image;
+    }
+
+    /** The texts of the headers that a text includes, and of those that they include. */
+    private void collectHeaders(String text, Map<String, String> headers) {
+        Matcher matcher = INCLUDE.matcher(text);
+        while (matcher.find()) {
+            String name = matcher.group(1);
+            if (!headers.containsKey(name)) {
+                String header = text("source/" + name);
+                headers.put(name, header);
+                collectHeaders(header, headers);
+            }
+        }
     }
 
     private String text(String name) {
