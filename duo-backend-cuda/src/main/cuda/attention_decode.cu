@@ -393,21 +393,22 @@ static __device__ __forceinline__ void decode(
     }
 }
 
-#define DECODE(NAME, FORMAT, DIM, GROUPS)                                                                                        \
-    extern "C" __global__ void __launch_bounds__(WARPS * 32) NAME(                                                               \
+// BLOCKS of them run on a multiprocessor at a time (AttentionKernel.java knows).
+#define DECODE(NAME, FORMAT, DIM, GROUPS, BLOCKS)                                                                                \
+    extern "C" __global__ void __launch_bounds__(WARPS * 32, BLOCKS) NAME(                                                       \
             const float *q, float *partials, const Unit *units, int tokens, int width, int group, float scale) {                 \
         decode<FORMAT, DIM, GROUPS>(q, partials, units, tokens, width, group, scale);                                            \
     }
 
-DECODE(decode_f16_64, FORMAT_F16, 64, 1)
-DECODE(decode_f16_128, FORMAT_F16, 128, 1)
-DECODE(decode_bf16_64, FORMAT_BF16, 64, 1)
-DECODE(decode_bf16_128, FORMAT_BF16, 128, 1)
-DECODE(decode_int8_64_1, FORMAT_INT8, 64, 1)
-DECODE(decode_int8_64_2, FORMAT_INT8, 64, 2)
-DECODE(decode_int8_128_1, FORMAT_INT8, 128, 1)
-DECODE(decode_int8_128_2, FORMAT_INT8, 128, 2)
-DECODE(decode_int8_128_4, FORMAT_INT8, 128, 4)
-DECODE(decode_int4_64_1, FORMAT_INT4, 64, 1)
-DECODE(decode_int4_128_1, FORMAT_INT4, 128, 1)
-DECODE(decode_int4_128_2, FORMAT_INT4, 128, 2)
+DECODE(decode_f16_64, FORMAT_F16, 64, 1, 3)
+DECODE(decode_f16_128, FORMAT_F16, 128, 1, 2)
+DECODE(decode_bf16_64, FORMAT_BF16, 64, 1, 3)
+DECODE(decode_bf16_128, FORMAT_BF16, 128, 1, 2)
+DECODE(decode_int8_64_1, FORMAT_INT8, 64, 1, 3)
+DECODE(decode_int8_64_2, FORMAT_INT8, 64, 2, 3)
+DECODE(decode_int8_128_1, FORMAT_INT8, 128, 1, 3)
+DECODE(decode_int8_128_2, FORMAT_INT8, 128, 2, 3)
+DECODE(decode_int8_128_4, FORMAT_INT8, 128, 4, 2)
+DECODE(decode_int4_64_1, FORMAT_INT4, 64, 1, 3)
+DECODE(decode_int4_128_1, FORMAT_INT4, 128, 1, 3)
+DECODE(decode_int4_128_2, FORMAT_INT4, 128, 2, 3)

@@ -10,7 +10,7 @@
 // Precision: queries and probabilities are rounded to the type of a dense cache. For a quantised one they are multiplied in two terms (a
 // 16-bit number and the 16-bit rest), so that nothing but the stored rows is rounded.
 //
-// Launch: 128 threads; grid x = row blocks * splits, y = units; shared memory as layout_bytes says (AttentionOperations.java has the same).
+// Launch: 128 threads; grid x = row blocks * splits, y = units; shared memory as Prefill::place lays it out (AttentionKernel.java adds it up).
 //   q, out    F32 [tokens, width]
 //   partials  F32 [units][rows][splits][DIM + 2]: maximum, sum, values; only with splits > 1
 //   scale     factor on the products, times log2(e): exponentials are powers of two

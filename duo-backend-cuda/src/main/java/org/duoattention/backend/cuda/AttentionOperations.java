@@ -20,14 +20,9 @@ import org.duoattention.backend.cuda.slab.Slots;
 final class AttentionOperations {
     private static final double LOG2_E = 1 / Math.log(2);
 
-    private static final int SIMT_ROWS = 16;
-    private static final int SIMT_TILE = 32;
-    private static final int SIMT_THREADS = 256;
     private static final int MERGE_THREADS = 128;
     private static final int SCORE_THREADS = 128;
 
-    /** Blocks per multiprocessor to aim at where the slots are split. */
-    private static final int BLOCKS_PER_MULTIPROCESSOR = 4;
     /** Slots below which a part of its own is not worth it. */
     private static final long SLOTS_PER_SPLIT = 128;
 
@@ -38,8 +33,7 @@ final class AttentionOperations {
     }
 
     /** Queues the attention of slabs whose arguments have been checked. */
-    void attend(
-            Launches launches, List<CudaSlab> slabs, CudaTensor q, float scale, PrefillMode mode, CudaTensor out) {
+    void attend(Launches launches, List<CudaSlab> slabs, CudaTensor q, float scale, PrefillMode mode, CudaTensor out) {
         Map<BlockFormat, List<CudaSlab>> byFormat = new LinkedHashMap<>();
         for (CudaSlab slab : slabs) {
             byFormat.computeIfAbsent(slab.spec().format(), format -> new ArrayList<>())
@@ -49,8 +43,7 @@ final class AttentionOperations {
     }
 
     private static SlabUnits units(List<CudaSlab> slabs, long tokens, PrefillMode mode) {
-        SlabUnits units =
-                new SlabUnits(slabs.stream().mapToInt(CudaSlab::heads).sum());
+        SlabUnits units = new SlabUnits(slabs.stream().mapToInt(CudaSlab::heads).sum());
         for (CudaSlab slab : slabs) {
             Slots slots = slab.slots();
             SlotRuns runs = slots.visible();
@@ -65,33 +58,47 @@ final class AttentionOperations {
         CudaSlab first = slabs.getFirst();
         ModelShape shape = first.spec().shape();
         int dim = shape.headDim();
+        int group = shape.queryHeadsPerKvHead();
         int tokens = Math.toIntExact(q.spec().extent(0));
-        long rows = (long) tokens * shape.queryHeadsPerKvHead();
+        long rows = (long) tokens * group;
+        AttentionKernel kernel = AttentionKernel.choose(first.spec().format(), dim, rows);
         SlabUnits units = units(slabs, tokens, mode);
-        long rowBlocks = Math.ceilDiv(rows, (long) SIMT_ROWS);
-        int splits = splits(slabs, rowBlocks);
+        long rowBlocks = Math.ceilDiv(rows, (long) kernel.rows());
+        int splits = splits(slabs, rowBlocks, kernel.blocks());
+        boolean merged = splits > 1 || kernel.alwaysMerges();
         // Before the variables: more scratch memory may need a flush.
-        long partials = splits > 1 ? launches.scratch(4L * units.count() * rows * splits * (dim + 2)) : 0;
+        long partials = merged ? launches.scratch(4L * units.count() * rows * splits * (dim + 2)) : 0;
         long variables = units.variables(launches);
+        long bits = Launches.bits(scaled(scale));
+        long width = shape.queryWidth();
+        long[] arguments = switch (kernel.form()) {
+            case SIMT ->
+                new long[] {
+                    q.address(),
+                    out.address(),
+                    partials,
+                    variables,
+                    tokens,
+                    width,
+                    dim,
+                    first.layout().quantGroup(),
+                    group,
+                    splits,
+                    bits
+                };
+            case DECODE -> new long[] {q.address(), partials, variables, tokens, width, group, bits};
+            case PREFILL ->
+                new long[] {q.address(), out.address(), partials, variables, tokens, width, group, splits, bits};
+        };
         launches.launch(
-                device.kernels().get("attention_simt", "attend_simt_" + SlabOperations.suffix(first.spec().format())),
+                device.kernels().get(kernel.form().source(), kernel.name()),
                 rowBlocks * splits,
                 units.count(),
                 1,
-                SIMT_THREADS,
-                4 * (SIMT_ROWS * dim + SIMT_TILE * (2 * dim + 1) + SIMT_ROWS * SIMT_TILE + 3 * SIMT_ROWS),
-                q.address(),
-                out.address(),
-                partials,
-                variables,
-                tokens,
-                shape.queryWidth(),
-                dim,
-                first.layout().quantGroup(),
-                shape.queryHeadsPerKvHead(),
-                splits,
-                Launches.bits(scaled(scale)));
-        if (splits > 1) {
+                kernel.form().threads(),
+                kernel.sharedBytes(),
+                arguments);
+        if (merged) {
             launches.launch(
                     device.kernels().get("attention_merge", "merge_splits"),
                     rows,
@@ -103,9 +110,9 @@ final class AttentionOperations {
                     out.address(),
                     variables,
                     rows,
-                    shape.queryWidth(),
+                    width,
                     dim,
-                    shape.queryHeadsPerKvHead(),
+                    group,
                     splits);
         }
     }
@@ -115,7 +122,7 @@ final class AttentionOperations {
     }
 
     /** Into how many parts the slots of a head are cut: so many that the heads that retain everything fill the device. */
-    private int splits(List<CudaSlab> slabs, long rowBlocks) {
+    private int splits(List<CudaSlab> slabs, long rowBlocks, int resident) {
         int heads = 0;
         int unbounded = 0;
         long capacity = 0;
@@ -124,7 +131,7 @@ final class AttentionOperations {
             unbounded += slab.spec().retention() instanceof Retention.All ? slab.heads() : 0;
             capacity = Math.max(capacity, slab.layout().slots());
         }
-        long wanted = (long) device.info().multiprocessors() * BLOCKS_PER_MULTIPROCESSOR;
+        long wanted = (long) device.info().multiprocessors() * resident;
         long blocks = rowBlocks * (unbounded > 0 ? unbounded : heads);
         return (int) Math.clamp(Math.ceilDiv(wanted, blocks), 1, Math.max(1, capacity / SLOTS_PER_SPLIT));
     }

@@ -64,7 +64,8 @@ final class SlabOperations {
         CudaSlab cache = slab(slab);
         ModelShape shape = cache.spec().shape();
         if (k.spec().extent(1) != shape.kvWidth()) {
-            throw illegal("keys " + k.spec() + " do not have " + shape.kvHeads() + " x " + shape.headDim() + " columns");
+            throw illegal(
+                    "keys " + k.spec() + " do not have " + shape.kvHeads() + " x " + shape.headDim() + " columns");
         }
         long tokens = k.spec().extent(0);
         if (tokens > cache.spec().maxChunk()) {
@@ -152,7 +153,11 @@ final class SlabOperations {
         if (!slab.layout().isScored()) {
             return new SlotTable(positions, new float[0]);
         }
-        if (!slab.spec().retention().scores().filter(ScoreSpec::sharedAcrossHeads).isPresent()) {
+        if (!slab.spec()
+                .retention()
+                .scores()
+                .filter(ScoreSpec::sharedAcrossHeads)
+                .isPresent()) {
             return new SlotTable(positions, scores(launches, slab, index, positions.length));
         }
         double[] sums = new double[positions.length];

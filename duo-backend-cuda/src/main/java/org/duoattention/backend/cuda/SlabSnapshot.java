@@ -40,9 +40,8 @@ final class SlabSnapshot {
     private static long payloadBytes(CudaSlab slab, Slots slots) {
         SlabLayout layout = slab.layout();
         long row = 2 * (layout.rowBytes() + layout.scaleBytes());
-        long choice = (slots instanceof ChosenSlots ? 8 : 0) + (layout.isScored() ? 4 : 0);
-        return slab.heads()
-                * (slots.intact().count() * row + slots.visible().count() * choice);
+        long choice = (slots instanceof ChosenSlots ? 8L : 0L) + (layout.isScored() ? 4L : 0L);
+        return slab.heads() * (slots.intact().count() * row + slots.visible().count() * choice);
     }
 
     /** Writes a snapshot, whose size has been checked; waits for queued work. */
@@ -83,7 +82,8 @@ final class SlabSnapshot {
         if (source.byteSize() < HEADER_BYTES
                 || source.get(I64, 0) != MAGIC
                 || source.get(I64, HEADER_BYTES - 8) != checksum(source, 0, HEADER_BYTES - 8)) {
-            throw new IllegalArgumentException("these " + source.byteSize() + " bytes are not a snapshot of a CUDA slab");
+            throw new IllegalArgumentException(
+                    "these " + source.byteSize() + " bytes are not a snapshot of a CUDA slab");
         }
         if (source.get(I64, 8) != digest(slab.spec())) {
             throw new IllegalArgumentException("the snapshot is of a slab with another spec than " + slab.spec());
@@ -95,8 +95,8 @@ final class SlabSnapshot {
         }
         long payload = payloadBytes(slab, slots);
         if (source.get(I64, 40) != payload || source.byteSize() - HEADER_BYTES != payload) {
-            throw new IllegalArgumentException("the snapshot has " + (source.byteSize() - HEADER_BYTES)
-                    + " bytes of slots instead of " + payload);
+            throw new IllegalArgumentException(
+                    "the snapshot has " + (source.byteSize() - HEADER_BYTES) + " bytes of slots instead of " + payload);
         }
         if (source.get(I64, 48) != checksum(source, HEADER_BYTES, payload)) {
             throw new IllegalArgumentException("the slots of the snapshot do not fit their checksum");

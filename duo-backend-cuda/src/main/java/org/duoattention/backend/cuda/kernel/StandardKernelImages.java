@@ -165,7 +165,8 @@ public final class StandardKernelImages implements KernelImages {
         List<String> candidates = candidates(arch);
         String target = candidates.isEmpty() || !candidates.getFirst().endsWith("a") ? arch : candidates.getFirst();
         List<String> options = List.of("--gpu-architecture=" + target, "--std=c++17");
-        String key = ImageCache.key(source, target, List.of(text, headers.toString(), nvrtc.version(), String.join(" ", options)));
+        String key = ImageCache.key(
+                source, target, List.of(text, headers.toString(), nvrtc.version(), String.join(" ", options)));
         Optional<byte[]> kept = cache.read(key);
         if (kept.isPresent()) {
             return kept.get();
