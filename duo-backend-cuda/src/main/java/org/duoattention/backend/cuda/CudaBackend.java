@@ -25,12 +25,16 @@ import org.duoattention.backend.cuda.probe.Gpu;
 /**
  * The backend {@code cuda}: one NVIDIA GPU by its driver alone.
  *
- * <p>Option {@code device}: number of the GPU, by default the first that can be used. System property {@code duo.cuda.driver}: the driver's
- * library, by default {@code libcuda.so.1}. Where kernels come from is told by {@link StandardKernelImages}.
+ * <p>Option {@code device}: number of the GPU, by default the first that can be used. Option {@code activations}: {@code
+ * rounded}, the default, or {@code exact}. With {@code rounded} tensor cores compute layers of more than eight tokens: the
+ * input is rounded to the type of a 16-bit weight, or to bfloat16 where the weight is quantised, and sums are F32. With
+ * {@code exact} everything is computed in F32, as on the CPU. Option {@code libraries}: {@code auto}, the default, or
+ * {@code none}: whether NVIDIA's libraries compute what they compute faster, where they are found.
+ *
+ * <p>System property {@code duo.cuda.driver}: the driver's library, by default {@code libcuda.so.1}. Where kernels come from is told by {@link StandardKernelImages}.
  */
 public final class CudaBackend implements AttentionBackend {
     static final String ID = "cuda";
-    private static final String DEVICE = "device";
     private static final int PRIORITY = 100;
     private static final Set<DType> WEIGHTS = Set.of(DType.F32, DType.F16, DType.BF16);
 
@@ -111,14 +115,10 @@ public final class CudaBackend implements AttentionBackend {
 
     @Override
     public Device open(Map<String, String> options) {
-        for (String name : new TreeSet<>(options.keySet())) {
-            if (!name.equals(DEVICE)) {
-                throw new IllegalArgumentException("backend " + ID + " has no option '" + name + "'; it has " + DEVICE);
-            }
-        }
-        String chosen = options.get(DEVICE);
-        Answer answer =
-                chosen == null ? drivers().first(Optional.empty()) : drivers().look(ordinal(chosen));
+        CudaOptions read = CudaOptions.of(options);
+        Answer answer = read.device().isEmpty()
+                ? drivers().first(Optional.empty())
+                : drivers().look(read.device().getAsInt());
         if (answer instanceof Answer.Unusable unusable) {
             throw new IllegalStateException("backend " + ID + " cannot be opened: " + unusable.reason());
         }
@@ -129,19 +129,11 @@ public final class CudaBackend implements AttentionBackend {
         }
         KernelImages kernels = images.orElseGet(() -> StandardKernelImages.of(gpu.driverVersion()));
         try {
-            return new CudaDevice(Context.open(Driver.load(library()), gpu.ordinal()), kernels);
+            return new CudaDevice(Context.open(Driver.load(library()), gpu.ordinal()), kernels, read);
         } catch (CudaException e) {
             throw new IllegalStateException(
                     "backend " + ID + " cannot be opened: GPU " + gpu.ordinal() + " is there, but " + e.getMessage(),
                     e);
-        }
-    }
-
-    private static int ordinal(String chosen) {
-        try {
-            return Integer.parseInt(chosen);
-        } catch (NumberFormatException e) {
-            throw new IllegalArgumentException("option device must be the number of a GPU, not '" + chosen + "'", e);
         }
     }
 }

@@ -29,6 +29,7 @@ final class CudaDevice implements Device {
             Collections.unmodifiableSet(EnumSet.complementOf(EnumSet.of(Capability.GRADIENTS)));
     private static final long STAGING_BYTES = 16L << 20;
 
+    private final CudaOptions options;
     private final Context context;
     private final DeviceMemory memory;
     private final Kernels kernels;
@@ -44,7 +45,8 @@ final class CudaDevice implements Device {
     private volatile boolean closed;
 
     /** Takes the context over and closes it. */
-    CudaDevice(Context context, KernelImages images) {
+    CudaDevice(Context context, KernelImages images, CudaOptions options) {
+        this.options = options;
         this.context = context;
         this.memory = new DeviceMemory(context);
         this.kernels = new Kernels(context, images);
@@ -80,6 +82,16 @@ final class CudaDevice implements Device {
         if (closed) {
             throw new IllegalStateException("the device is closed");
         }
+    }
+
+    /** Whether activations are never rounded for tensor cores. */
+    boolean isExact() {
+        return options.exact();
+    }
+
+    /** Whether NVIDIA's libraries may compute. */
+    boolean usesLibraries() {
+        return options.libraries();
     }
 
     DeviceInfo info() {

@@ -39,7 +39,7 @@ final class CudaStream implements ComputeStream {
         this.onClose = onClose;
         this.arguments = new Arguments(device);
         this.dense = new DenseOperations(device, launches);
-        this.linears = new Linears(device.kernels(), launches);
+        this.linears = new Linears(device, launches);
     }
 
     private void requireOwner() {
@@ -277,6 +277,7 @@ final class CudaStream implements ComputeStream {
         try {
             launches.close();
         } finally {
+            linears.close();
             dense.close();
         }
     }

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongConsumer;
 import org.duoattention.backend.cuda.driver.Context;
 import org.duoattention.backend.cuda.driver.DeviceMemory;
 import org.duoattention.backend.cuda.driver.Driver;
@@ -277,6 +278,14 @@ final class Launches implements AutoCloseable {
         context.enter();
         idle = false;
         driver.call("cuMemcpyDtoDAsync_v2", target, source, bytes, stream);
+    }
+
+    /** Queues work on the CUDA stream itself after what is queued; the context is current meanwhile. */
+    synchronized void now(LongConsumer work) {
+        flush();
+        context.enter();
+        idle = false;
+        work.accept(stream);
     }
 
     /** Sets bytes of device memory to zero after what is queued. */

@@ -10,7 +10,8 @@ import org.duoattention.api.tensor.QuantizedSpec;
 
 /**
  * Queues linear layers. Few tokens take kernels that read every weight once, as fast as memory gives them; more take
- * kernels that compute tiles.
+ * kernels that compute tiles: on tensor cores, or in F32 where inputs must not be rounded or tensor cores cannot take the
+ * weight.
  */
 final class Linears {
     /** From here on weights are used often enough to be brought to shared memory. */
@@ -25,10 +26,14 @@ final class Linears {
 
     private final Kernels kernels;
     private final Launches launches;
+    private final boolean exact;
+    private final TensorCoreLinears tensorCores;
 
-    Linears(Kernels kernels, Launches launches) {
-        this.kernels = kernels;
+    Linears(CudaDevice device, Launches launches) {
+        this.kernels = device.kernels();
         this.launches = launches;
+        this.exact = device.isExact();
+        this.tensorCores = new TensorCoreLinears(device, launches);
     }
 
     /** Queues layers that read the same input. */
@@ -38,18 +43,24 @@ final class Linears {
             return;
         }
         List<Projection> rest = new ArrayList<>();
+        List<Projection> rounded = new ArrayList<>();
         for (Projection projection : projections) {
             if (projection.weight().spec().elements() == 0) {
                 throw new IllegalArgumentException(
                         "the weight " + projection.weight().spec() + " has no elements");
             }
-            if (tokens > FEW_TOKENS) {
+            if (tokens > FEW_TOKENS && !exact && TensorCoreLinears.canTake(x, projection)) {
+                rounded.add(projection);
+            } else if (tokens > FEW_TOKENS) {
                 exact(x, projection);
             } else if (weight(projection).quantized() != null) {
                 fewQuantized(x, projection);
             } else {
                 rest.add(projection);
             }
+        }
+        if (!rounded.isEmpty()) {
+            tensorCores.run(x, rounded);
         }
         while (!rest.isEmpty()) {
             DType type = rest.getFirst().weight().spec().dtype();
@@ -177,7 +188,7 @@ final class Linears {
         return (CudaTensor) projection.weight();
     }
 
-    private static QuantizedSpec quantized(Projection projection) {
+    static QuantizedSpec quantized(Projection projection) {
         QuantizedSpec spec = weight(projection).quantized();
         if (spec == null) {
             throw new AssertionError(projection);
@@ -189,12 +200,12 @@ final class Linears {
         return ((CudaTensor) projection.out()).address();
     }
 
-    private static long bias(Projection projection) {
+    static long bias(Projection projection) {
         return projection.bias().map(bias -> ((CudaTensor) bias).address()).orElse(0L);
     }
 
     /** The number of the bias's type in {@code linear.cuh}. */
-    private static int biasType(Projection projection) {
+    static int biasType(Projection projection) {
         Optional<DType> type = projection.bias().map(Tensor::spec).map(spec -> spec.dtype());
         return type.map(t -> switch (t) {
                     case F32 -> 1;
@@ -203,5 +214,10 @@ final class Linears {
                     default -> throw new AssertionError(t);
                 })
                 .orElse(0);
+    }
+
+    /** Gives everything back, when the queue is finished. */
+    void close() {
+        tensorCores.close();
     }
 }

@@ -1,6 +1,7 @@
 package org.duoattention.backend.cuda;
 
 import java.util.EnumSet;
+import java.util.Map;
 import java.util.Set;
 import org.duoattention.api.backend.AttentionBackend;
 import org.duoattention.api.backend.Capability;
@@ -28,5 +29,26 @@ class CudaEmulationTest extends AttentionBackendContract {
             case BF16 -> 0x1p-8;
             default -> 0;
         };
+    }
+
+    @Override
+    protected Map<String, String> options() {
+        return Map.of("libraries", "none");
+    }
+
+    /** Tensor cores take both operands of a product in the type that the weight or the cache has. */
+    @Override
+    protected double operandRounding(DType stored) {
+        return switch (stored) {
+            case BF16 -> 0x1p-8;
+            case F16 -> 0x1p-11;
+            default -> 0;
+        };
+    }
+
+    /** Inputs are rounded to bfloat16, which is no coarser than 8 bits for whatever number of elements. */
+    @Override
+    protected int activationGroup() {
+        return 1;
     }
 }

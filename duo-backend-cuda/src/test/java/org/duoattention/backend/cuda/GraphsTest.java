@@ -76,7 +76,7 @@ class GraphsTest {
 
     private static Device open() {
         return new CudaBackend(EmulatedDriver.library().toString(), new DirectoryImages(EmulatedDriver.kernels()))
-                .open(Map.of());
+                .open(Map.of("libraries", "none"));
     }
 
     /** A small decode step: its token and position change, its tensors do not. */
