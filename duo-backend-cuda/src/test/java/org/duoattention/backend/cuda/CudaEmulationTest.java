@@ -21,16 +21,6 @@ class CudaEmulationTest extends AttentionBackendContract {
         return EnumSet.of(Capability.GRADIENTS);
     }
 
-    /** The tensor cores take queries and probabilities in the type of a dense cache: half a unit in the last place of it. */
-    @Override
-    protected double operandRounding(DType stored) {
-        return switch (stored) {
-            case F16 -> 0x1p-11;
-            case BF16 -> 0x1p-8;
-            default -> 0;
-        };
-    }
-
     @Override
     protected Map<String, String> options() {
         return Map.of("libraries", "none");
