@@ -218,9 +218,8 @@ static inline float to_float(F16 x) {
     if (exponent == 31) {
         return __uint_as_float(sign | 0x7f800000u | mantissa << 13);
     }
-    float size = exponent == 0 ? ldexpf(static_cast<float>(mantissa), -24)
-                               : ldexpf(static_cast<float>(mantissa | 1024), exponent - 25);
-    return sign ? -size : size;
+    // The bits in their places for a float, whose exponent is then 112 too small; exact for subnormal numbers too.
+    return __uint_as_float(sign | static_cast<unsigned>(x.bits & 0x7fff) << 13) * 0x1p112f;
 }
 static inline F16 to_f16(float x) {
     unsigned bits = __float_as_uint(x);
@@ -264,7 +263,13 @@ static inline float fast_exp2(float x) {
 
 template <typename Half>
 static inline void duo_emu_mma(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2], float (*value)(Half)) {
-    u32 mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    // Every lane widens its own numbers, so that each is widened once.
+    const u32 registers[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    float mine[12];
+    for (int i = 0; i < 12; i++) {
+        Half half = {static_cast<u16>(registers[i / 2] >> i % 2 * 16)};
+        mine[i] = value(half);
+    }
     const unsigned char* all = duo_emu_exchange(0xffffffffu, mine, sizeof mine);
     int lane = duo_emu_self()->lane;
     for (int i = 0; i < 4; i++) {
@@ -272,13 +277,11 @@ static inline void duo_emu_mma(float (&d)[4], const u32 (&a)[4], const u32 (&b)[
         int column = lane % 4 * 2 + i % 2;
         double sum = d[i];
         for (int k = 0; k < 16; k++) {
-            u32 left, right;
             // (row, k) of a and (k, column) of b: whose register, and which half of it.
-            memcpy(&left, all + 64 * (row % 8 * 4 + k % 8 / 2) + 4 * (row / 8 + k / 8 * 2), 4);
-            memcpy(&right, all + 64 * (column * 4 + k % 8 / 2) + 4 * (4 + k / 8), 4);
-            Half x = {static_cast<u16>(left >> k % 2 * 16)};
-            Half y = {static_cast<u16>(right >> k % 2 * 16)};
-            sum += static_cast<double>(value(x)) * value(y);
+            float x, y;
+            memcpy(&x, all + 64 * (row % 8 * 4 + k % 8 / 2) + 8 * (row / 8 + k / 8 * 2) + 4 * (k % 2), 4);
+            memcpy(&y, all + 64 * (column * 4 + k % 8 / 2) + 8 * (4 + k / 8) + 4 * (k % 2), 4);
+            sum += static_cast<double>(x) * y;
         }
         // Tensor cores truncate.
         float rounded = static_cast<float>(sum);
