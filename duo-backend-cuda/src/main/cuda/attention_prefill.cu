@@ -2,25 +2,22 @@
 // registers, after FlashAttention-2 (arXiv 2307.08691). Retrieval heads and streaming heads differ only in their runs of slots and
 // in what a token sees; tiles that no row of a block sees are skipped.
 //
-// A query row is a token and one of the query heads that read the KV head: row = token * group + query head. A block takes 64 rows, each
-// of its 4 warps 16. Keys and values of 64 slots are copied asynchronously while the tile before is worked on. Quantised ones arrive
+// A query row is a token and one of the query heads that read the KV head: row = token * group + query head. A block takes 128 rows. A
+// warp takes 32 of them where one product is made of every key and value that it loads, so that shared memory keeps up with the
+// tensor cores, and 16 where two are made. Keys and values of a tile of slots are copied asynchronously while the tile before is worked on. Quantised ones arrive
 // as codes and are widened once for all rows of the block: codes of 4 and 8 bits are exact in 16 bits, and scale and offset are
 // applied in F32: with code c, scale s and offset o,  q k = s (q c) + o sum(q)  per group, and  p v = (p s) c + p o.
 //
 // Precision: queries and probabilities are rounded to the type of a dense cache. For a quantised one they are multiplied in two terms (a
 // 16-bit number and the 16-bit rest), so that nothing but the stored rows is rounded.
 //
-// Launch: 128 threads; grid x = row blocks * splits, y = units; shared memory as Prefill::place lays it out (AttentionKernel.java adds it up).
+// Launch: 128 threads for a dense cache, 256 for a quantised one; grid x = row blocks * splits, y = units; shared memory as Prefill::place lays it out (AttentionKernel.java adds it up).
 //   q, out    F32 [tokens, width]
 //   partials  F32 [units][rows][splits][DIM + 2]: maximum, sum, values; only with splits > 1
 //   scale     factor on the products, times log2(e): exponentials are powers of two
 #include "tensor.cuh"
 
-#define WARPS 4
-#define THREADS (WARPS * 32)
-#define ROWS (WARPS * 16)
-#define TILE 64
-#define TILES (TILE / 8)
+#define ROWS 128
 
 /** Where 8 elements of a row of 16-bit numbers lie: pieces of 16 bytes, exchanged within a row so that 8 rows meet all banks. */
 template <int DIM> static __device__ __forceinline__ u16 *piece(u16 *tile, int row, int index) {
@@ -33,6 +30,9 @@ template <int FORMAT, int DIM, int GROUPS> struct Prefill {
     static constexpr bool KEYS_BRAIN = FORMAT == FORMAT_BF16;
     static constexpr bool VALUES_BRAIN = FORMAT != FORMAT_F16;
     static constexpr int TERMS = QUANTIZED ? 2 : 1;
+    static constexpr int PARTS = QUANTIZED ? 1 : 2;  // tiles of 16 rows of a warp
+    static constexpr int THREADS = 32 * ROWS / (16 * PARTS);
+    static constexpr int TILE = !QUANTIZED && DIM == 128 ? 48 : GROUPS == 4 ? 32 : 64;  // slots; as many as registers hold
     static constexpr int STEPS = DIM / 16;
     static constexpr int ROW_BYTES = DIM * BITS / 8;
     static constexpr int ROW_PIECES = ROW_BYTES / 16;
@@ -53,6 +53,7 @@ template <int FORMAT, int DIM, int GROUPS> struct Prefill {
     float *query_sums;    // [ROWS][GROUPS]
 
     __device__ __forceinline__ void place(u8 *memory) {
+#pragma unroll
         for (int term = 0; term < TERMS; term++) {
             queries[term] = (u16 *)memory;
             memory += ROWS * DIM * 2;
@@ -77,14 +78,18 @@ template <int FORMAT, int DIM, int GROUPS> struct Prefill {
     /** Rounds the queries of the block into shared memory; two threads take a row. */
     __device__ __forceinline__ void load_queries(
             const float *q, const Unit &unit, i64 first_row, int rows, int width, int group, float scale) {
-        int row = threadIdx.x / 2;
+        for (int row = threadIdx.x / 2; row < ROWS; row += THREADS / 2) {
+            bool valid = row < rows;
+            i64 at = first_row + (valid ? row : 0);
+            load_query(q + at / group * width + (unit.head * group + at % group) * DIM, valid ? scale : 0.0f, row);
+        }
+    }
+
+    __device__ __forceinline__ void load_query(const float *from, float scale, int row) {
         int first = threadIdx.x % 2 * (DIM / 2);
-        bool valid = row < rows;
-        i64 at = first_row + (valid ? row : 0);
-        const float *from = q + at / group * width + (unit.head * group + at % group) * DIM;
         float largest = 0.0f;
         for (int d = first; d < first + DIM / 2; d++) {
-            largest = fmaxf(largest, valid ? fabsf(scale * from[d]) : 0.0f);
+            largest = fmaxf(largest, fabsf(scale * from[d]));
         }
         largest = fmaxf(largest, __shfl_xor_sync(DUO_FULL_MASK, largest, 1));
         float power;
@@ -97,8 +102,8 @@ template <int FORMAT, int DIM, int GROUPS> struct Prefill {
         }
 #pragma unroll 4
         for (int d = first; d < first + DIM / 2; d += 2) {
-            float low = valid ? scale * from[d] * inverse : 0.0f;
-            float high = valid ? scale * from[d + 1] * inverse : 0.0f;
+            float low = scale * from[d] * inverse;
+            float high = scale * from[d + 1] * inverse;
             u32 terms[2];
             two_terms<KEYS_BRAIN>(low, high, terms[0], terms[1]);
 #pragma unroll
@@ -123,12 +128,12 @@ template <int FORMAT, int DIM, int GROUPS> struct Prefill {
     }
 
     /** Begins the copies of a tile. Slots past the end are those of the last one: their weight will be zero. */
-    __device__ __forceinline__ void copy_tile(const Unit &unit, i64 tile, i64 end, int buffer) {
+    __device__ __forceinline__ void copy_tile(const Unit &unit, int tile, int end, int buffer) {
 #pragma unroll
         for (int i = threadIdx.x; i < TILE * ROW_PIECES; i += THREADS) {
             int row = i / ROW_PIECES;
             int index = i % ROW_PIECES;
-            i64 ordinal = tile + row < end ? tile + row : end - 1;
+            int ordinal = tile + row < end ? tile + row : end - 1;
             i64 at = slot_of(unit, ordinal) * ROW_BYTES + index * 16;
             if (QUANTIZED) {
                 cp_async_16(key_codes + row * ROW_BYTES + index * 16, unit.keys + at);
@@ -141,9 +146,12 @@ template <int FORMAT, int DIM, int GROUPS> struct Prefill {
         cp_async_commit();
     }
 
-    /** Scales and offsets of a tile on their way through registers: of keys for the lower half of the threads, of values for the others. */
-    __device__ __forceinline__ void load_scales(const Unit &unit, i64 tile, i64 end, u32 (&scales)[GROUPS]) {
-        i64 ordinal = tile + threadIdx.x % TILE;
+    /** Scales and offsets of a tile on their way through registers: of keys in the first TILE threads, of values in the next. */
+    __device__ __forceinline__ void load_scales(const Unit &unit, int tile, int end, u32 (&scales)[GROUPS]) {
+        if (threadIdx.x >= 2 * TILE) {
+            return;
+        }
+        int ordinal = tile + (int)threadIdx.x % TILE;
         const u32 *from = (const u32 *)(threadIdx.x < TILE ? unit.key_scales : unit.value_scales);
         i64 slot = slot_of(unit, ordinal < end ? ordinal : end - 1);
 #pragma unroll
@@ -155,7 +163,7 @@ template <int FORMAT, int DIM, int GROUPS> struct Prefill {
     /** Widens the codes of a tile: keys to F16, values to BF16. */
     __device__ __forceinline__ void widen(const u32 (&scales)[GROUPS]) {
 #pragma unroll
-        for (int g = 0; g < GROUPS; g++) {
+        for (int g = 0; g < GROUPS && threadIdx.x < 2 * TILE; g++) {
             (threadIdx.x < TILE ? key_scales : value_scales)[threadIdx.x % TILE * GROUPS + g] = scales[g];
         }
         constexpr int PIECES = DIM / 8;
@@ -189,11 +197,14 @@ static __device__ __forceinline__ void prefill(const float *q, float *out, float
         int group, int splits, float scale) {
     typedef Prefill<FORMAT, DIM, GROUPS> P;
     constexpr int STEPS = P::STEPS;
+    constexpr int PARTS = P::PARTS;
+    constexpr int TILE = P::TILE;
+    constexpr int TILES = TILE / 8;
     DUO_SHARED(u8, memory);
     P shared;
     shared.place(memory);
     const Unit &unit = units[blockIdx.y];
-    const int warp = threadIdx.x / 32;
+    const int warp_row = threadIdx.x / 32 * (16 * PARTS);
     const int lane = threadIdx.x % 32;
     const i64 all_rows = (i64)tokens * group;
     // The last rows see the most: they begin first.
@@ -203,36 +214,42 @@ static __device__ __forceinline__ void prefill(const float *q, float *out, float
     const int first_token = (int)(first_row / group);
     const int last_token = (int)((first_row + rows - 1) / group);
 
-    // Rows `own` and `own` + 8 of the block are this lane's in every result.
-    const int own = warp * 16 + lane / 4;
-    int token[2];
-    token[0] = own < rows ? (int)((first_row + own) / group) : last_token;
-    token[1] = own + 8 < rows ? (int)((first_row + own + 8) / group) : last_token;
+    // Of every part of 16 rows, rows `own` and `own` + 8 are this lane's in every result. Index n below is 2 * part + half.
+    const int own = warp_row + lane / 4;
+    // Ordinals of rows of this size fit 31 bits in any memory there is.
+    i64 all = unit.causal_end + last_token;
+    all = all < unit.end2 ? all : unit.end2;
+    i64 part_size = (all + splits - 1) / splits;
+    part_size = (part_size + TILE - 1) / TILE * TILE;
+    int tile = (int)(split * part_size);
+    const int end = (int)(tile + part_size < all ? tile + part_size : all);
+    const i64 window_start = window_from(unit, first_token) / TILE * TILE;
+    const int window = (int)(window_start < end ? window_start : end);
+    const int always = (int)unit.always;
 
-    i64 end = unit.causal_end + last_token;
-    end = end < unit.end2 ? end : unit.end2;
-    i64 part = (end + splits - 1) / splits;
-    part = (part + TILE - 1) / TILE * TILE;
-    const i64 from = split * part;
-    end = from + part < end ? from + part : end;
-    const i64 window = window_from(unit, first_token);
-
-    float maximum[2] = {MINUS_INFINITY, MINUS_INFINITY};
-    float sum[2] = {0.0f, 0.0f};
-    float offsets[GROUPS][2];
-    float result[2 * STEPS][4];
+    float maximum[2 * PARTS];
+    float sum[2 * PARTS];
+    float offsets[GROUPS][2 * PARTS];
+    float result[PARTS][2 * STEPS][4];
 #pragma unroll
-    for (int g = 0; g < GROUPS; g++) {
-        offsets[g][0] = offsets[g][1] = 0.0f;
+    for (int n = 0; n < 2 * PARTS; n++) {
+        maximum[n] = MINUS_INFINITY;
+        sum[n] = 0.0f;
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++) {
+            offsets[g][n] = 0.0f;
+        }
     }
 #pragma unroll
-    for (int j = 0; j < 2 * STEPS; j++) {
-        result[j][0] = result[j][1] = result[j][2] = result[j][3] = 0.0f;
+    for (int m = 0; m < PARTS; m++) {
+#pragma unroll
+        for (int j = 0; j < 2 * STEPS; j++) {
+            result[m][j][0] = result[m][j][1] = result[m][j][2] = result[m][j][3] = 0.0f;
+        }
     }
 
-    i64 tile = from;
-    if (tile >= unit.always && tile + TILE <= window) {
-        tile = window / TILE * TILE;
+    if (tile >= always && tile < window) {
+        tile = window;
     }
     u32 scales[GROUPS];
     int buffer = 0;
@@ -244,20 +261,11 @@ static __device__ __forceinline__ void prefill(const float *q, float *out, float
     }
     shared.load_queries(q, unit, first_row, rows, width, group, scale);
     __syncthreads();
-    float power[2] = {shared.powers[own], shared.powers[own + 8]};
-    u32 query[P::TERMS == 1 ? STEPS : 1][4];
-    if (P::TERMS == 1) {
-#pragma unroll
-        for (int step = 0; step < STEPS; step++) {
-            ldmatrix_x4(query[step % (P::TERMS == 1 ? STEPS : 1)],
-                    piece<DIM>(shared.queries[0], warp * 16 + lane % 16, 2 * step + lane / 16));
-        }
-    }
 
     while (tile < end) {
-        i64 next = tile + TILE;
-        if (next >= unit.always && next + TILE <= window) {
-            next = window / TILE * TILE;
+        int next = tile + TILE;
+        if (next >= always && next < window) {
+            next = window;
         }
         cp_async_wait<0>();
         __syncthreads();
@@ -274,26 +282,34 @@ static __device__ __forceinline__ void prefill(const float *q, float *out, float
         u16 *keys = shared.keys + buffer * TILE * DIM;
         u16 *values = shared.values + buffer * TILE * DIM;
 
-        // Logits: rows `own` and `own` + 8, slots 8 j + 2 (lane % 4) and the next.
-        float logit[TILES][4];
+        // Logits: of every part rows `own` and `own` + 8, slots 8 j + 2 (lane % 4) and the next.
+        float logit[PARTS][TILES][4];
 #pragma unroll
-        for (int j = 0; j < TILES; j++) {
-            logit[j][0] = logit[j][1] = logit[j][2] = logit[j][3] = 0.0f;
+        for (int m = 0; m < PARTS; m++) {
+#pragma unroll
+            for (int j = 0; j < TILES; j++) {
+                logit[m][j][0] = logit[m][j][1] = logit[m][j][2] = logit[m][j][3] = 0.0f;
+            }
         }
 #pragma unroll
         for (int g = 0; g < GROUPS; g++) {
-            float product[TILES][4];
+            float product[PARTS][TILES][4];
 #pragma unroll
-            for (int j = 0; j < TILES; j++) {
-                product[j][0] = product[j][1] = product[j][2] = product[j][3] = 0.0f;
+            for (int m = 0; m < PARTS; m++) {
+#pragma unroll
+                for (int j = 0; j < TILES; j++) {
+                    product[m][j][0] = product[m][j][1] = product[m][j][2] = product[m][j][3] = 0.0f;
+                }
             }
 #pragma unroll
             for (int step = g * (STEPS / GROUPS); step < (g + 1) * (STEPS / GROUPS); step++) {
-                u32 a[P::TERMS][4];
-                if (P::TERMS > 1) {
+                u32 a[PARTS * P::TERMS][4];
+#pragma unroll
+                for (int m = 0; m < PARTS; m++) {
 #pragma unroll
                     for (int term = 0; term < P::TERMS; term++) {
-                        ldmatrix_x4(a[term], piece<DIM>(shared.queries[term], warp * 16 + lane % 16, 2 * step + lane / 16));
+                        ldmatrix_x4(a[m * P::TERMS + term],
+                                piece<DIM>(shared.queries[term], warp_row + 16 * m + lane % 16, 2 * step + lane / 16));
                     }
                 }
 #pragma unroll
@@ -302,55 +318,70 @@ static __device__ __forceinline__ void prefill(const float *q, float *out, float
                     ldmatrix_x4(b, piece<DIM>(keys, j * 8 + lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2));
                     u32 left[2] = {b[0], b[1]};
                     u32 right[2] = {b[2], b[3]};
-                    if (P::TERMS == 1) {
-                        mma<P::KEYS_BRAIN>(product[j], query[step % (P::TERMS == 1 ? STEPS : 1)], left);
-                        mma<P::KEYS_BRAIN>(product[j + 1], query[step % (P::TERMS == 1 ? STEPS : 1)], right);
-                    } else {
+#pragma unroll
+                    for (int m = 0; m < PARTS; m++) {
 #pragma unroll
                         for (int term = 0; term < P::TERMS; term++) {
-                            mma<P::KEYS_BRAIN>(product[j], a[term], left);
-                            mma<P::KEYS_BRAIN>(product[j + 1], a[term], right);
+                            mma<P::KEYS_BRAIN>(product[m][j], a[m * P::TERMS + term], left);
+                            mma<P::KEYS_BRAIN>(product[m][j + 1], a[m * P::TERMS + term], right);
                         }
                     }
                 }
             }
 #pragma unroll
-            for (int j = 0; j < TILES; j++) {
+            for (int m = 0; m < PARTS; m++) {
 #pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    if (P::QUANTIZED) {
-                        u32 of = shared.key_scales[(8 * j + 2 * (lane % 4) + i % 2) * GROUPS + g];
-                        float shift = high_f16(of) * shared.query_sums[(own + i / 2 * 8) * GROUPS + g];
-                        logit[j][i] += fmaf(low_f16(of), product[j][i], shift);
-                    } else {
-                        logit[j][i] = product[j][i];
+                for (int j = 0; j < TILES; j++) {
+#pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        if (P::QUANTIZED) {
+                            u32 of = shared.key_scales[(8 * j + 2 * (lane % 4) + i % 2) * GROUPS + g];
+                            float shift = high_f16(of) * shared.query_sums[(own + 16 * m + i / 2 * 8) * GROUPS + g];
+                            logit[m][j][i] += fmaf(low_f16(of), product[m][j][i], shift);
+                        } else {
+                            logit[m][j][i] = product[m][j][i];
+                        }
                     }
                 }
             }
         }
 
         bool all_seen = tile + TILE <= end && tile + TILE <= unit.causal_end + first_token
-                && (tile + TILE <= unit.always || tile >= window_from(unit, last_token));
-        float most[2] = {maximum[0], maximum[1]};
+                && (tile + TILE <= always || tile >= window_from(unit, last_token));
+        if (!all_seen) {
 #pragma unroll
-        for (int j = 0; j < TILES; j++) {
+            for (int n = 0; n < 2 * PARTS; n++) {
+                int token = own + 8 * n < rows ? (int)((first_row + own + 8 * n) / group) : last_token;
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                logit[j][i] *= power[i / 2];
-                if (!all_seen) {
-                    i64 ordinal = tile + 8 * j + 2 * (lane % 4) + i % 2;
-                    logit[j][i] = ordinal < end && sees(unit, token[i / 2], ordinal) ? logit[j][i] : MINUS_INFINITY;
+                for (int j = 0; j < TILES; j++) {
+#pragma unroll
+                    for (int i = 0; i < 2; i++) {
+                        int ordinal = tile + 8 * j + 2 * (lane % 4) + i;
+                        if (ordinal >= end || !sees(unit, token, ordinal)) {
+                            logit[n / 2][j][n % 2 * 2 + i] = MINUS_INFINITY;
+                        }
+                    }
                 }
-                most[i / 2] = fmaxf(most[i / 2], logit[j][i]);
             }
         }
 #pragma unroll
-        for (int n = 0; n < 2; n++) {
-            most[n] = fmaxf(most[n], __shfl_xor_sync(DUO_FULL_MASK, most[n], 1));
-            most[n] = fmaxf(most[n], __shfl_xor_sync(DUO_FULL_MASK, most[n], 2));
-            float base = most[n] == MINUS_INFINITY ? 0.0f : most[n];
-            float shrink = fast_exp2(maximum[n] - base);
-            maximum[n] = most[n];
+        for (int n = 0; n < 2 * PARTS; n++) {
+            float power = shared.powers[own + 8 * n];
+            float most = maximum[n];
+#pragma unroll
+            for (int j = 0; j < TILES; j++) {
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    float &x = logit[n / 2][j][n % 2 * 2 + i];
+                    x *= power;
+                    most = fmaxf(most, x);
+                }
+            }
+            most = fmaxf(most, __shfl_xor_sync(DUO_FULL_MASK, most, 1));
+            most = fmaxf(most, __shfl_xor_sync(DUO_FULL_MASK, most, 2));
+            float base = (most == MINUS_INFINITY ? 0.0f : most) - SHIFT;
+            float shrink = most == MINUS_INFINITY ? 1.0f : fast_exp2(maximum[n] - most);
+            maximum[n] = most;
             sum[n] *= shrink;
 #pragma unroll
             for (int g = 0; g < GROUPS; g++) {
@@ -358,14 +389,17 @@ static __device__ __forceinline__ void prefill(const float *q, float *out, float
             }
 #pragma unroll
             for (int j = 0; j < 2 * STEPS; j++) {
-                result[j][2 * n] *= shrink;
-                result[j][2 * n + 1] *= shrink;
+                result[n / 2][j][n % 2 * 2] *= shrink;
+                result[n / 2][j][n % 2 * 2 + 1] *= shrink;
             }
 #pragma unroll
             for (int j = 0; j < TILES; j++) {
-                logit[j][2 * n] = fast_exp2(logit[j][2 * n] - base + SHIFT);
-                logit[j][2 * n + 1] = fast_exp2(logit[j][2 * n + 1] - base + SHIFT);
-                sum[n] += logit[j][2 * n] + logit[j][2 * n + 1];
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    float &x = logit[n / 2][j][n % 2 * 2 + i];
+                    x = fast_exp2(x - base);
+                    sum[n] += x;
+                }
             }
         }
 
@@ -374,20 +408,24 @@ static __device__ __forceinline__ void prefill(const float *q, float *out, float
         for (int step = 0; step < TILE / 16; step++) {
 #pragma unroll
             for (int g = 0; g < GROUPS; g++) {
-                float weight[8];
+                u32 a[PARTS][2][4];
 #pragma unroll
-                for (int i = 0; i < 8; i++) {
-                    weight[i] = logit[2 * step + i / 4][i % 4];
-                    if (P::QUANTIZED) {
-                        u32 of = shared.value_scales[(16 * step + 8 * (i / 4) + 2 * (lane % 4) + i % 2) * GROUPS + g];
-                        offsets[g][i / 2 % 2] = fmaf(weight[i], high_f16(of), offsets[g][i / 2 % 2]);
-                        weight[i] *= low_f16(of);
+                for (int m = 0; m < PARTS; m++) {
+                    float weight[8];
+#pragma unroll
+                    for (int i = 0; i < 8; i++) {
+                        weight[i] = logit[m][2 * step + i / 4][i % 4];
+                        if (P::QUANTIZED) {
+                            u32 of = shared.value_scales[(16 * step + 8 * (i / 4) + 2 * (lane % 4) + i % 2) * GROUPS + g];
+                            float &offset = offsets[g][2 * m + i / 2 % 2];
+                            offset = fmaf(weight[i], high_f16(of), offset);
+                            weight[i] *= low_f16(of);
+                        }
                     }
-                }
-                u32 a[2][4];
 #pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    two_terms<P::VALUES_BRAIN>(weight[2 * i], weight[2 * i + 1], a[0][i], a[1][i]);
+                    for (int i = 0; i < 4; i++) {
+                        two_terms<P::VALUES_BRAIN>(weight[2 * i], weight[2 * i + 1], a[m][0][i], a[m][1][i]);
+                    }
                 }
 #pragma unroll
                 for (int j = g * (2 * STEPS / GROUPS); j < (g + 1) * (2 * STEPS / GROUPS); j += 2) {
@@ -396,9 +434,12 @@ static __device__ __forceinline__ void prefill(const float *q, float *out, float
                     u32 left[2] = {b[0], b[1]};
                     u32 right[2] = {b[2], b[3]};
 #pragma unroll
-                    for (int term = 0; term < P::TERMS; term++) {
-                        mma<P::VALUES_BRAIN>(result[j], a[term], left);
-                        mma<P::VALUES_BRAIN>(result[j + 1], a[term], right);
+                    for (int m = 0; m < PARTS; m++) {
+#pragma unroll
+                        for (int term = 0; term < P::TERMS; term++) {
+                            mma<P::VALUES_BRAIN>(result[m][j], a[m][term], left);
+                            mma<P::VALUES_BRAIN>(result[m][j + 1], a[m][term], right);
+                        }
                     }
                 }
             }
@@ -408,7 +449,7 @@ static __device__ __forceinline__ void prefill(const float *q, float *out, float
     }
 
 #pragma unroll
-    for (int n = 0; n < 2; n++) {
+    for (int n = 0; n < 2 * PARTS; n++) {
         sum[n] += __shfl_xor_sync(DUO_FULL_MASK, sum[n], 1);
         sum[n] += __shfl_xor_sync(DUO_FULL_MASK, sum[n], 2);
 #pragma unroll
@@ -416,32 +457,31 @@ static __device__ __forceinline__ void prefill(const float *q, float *out, float
             offsets[g][n] += __shfl_xor_sync(DUO_FULL_MASK, offsets[g][n], 1);
             offsets[g][n] += __shfl_xor_sync(DUO_FULL_MASK, offsets[g][n], 2);
         }
-        if (own + 8 * n >= rows) {
-            continue;
-        }
-        i64 row = first_row + own + 8 * n;
-        float *to = out + row / group * width + (unit.head * group + row % group) * DIM;
-        float factor = 1.0f / sum[n];
-        if (splits > 1) {
-            to = partials + ((blockIdx.y * all_rows + row) * splits + split) * (DIM + 2) + 2;
-            factor = 1.0f;
-            if (lane % 4 == 0) {
-                to[-2] = maximum[n];
-                to[-1] = sum[n];
+        if (own + 8 * n < rows) {
+            i64 row = first_row + own + 8 * n;
+            float *to = out + row / group * width + (unit.head * group + row % group) * DIM;
+            float factor = 1.0f / sum[n];
+            if (splits > 1) {
+                to = partials + ((blockIdx.y * all_rows + row) * splits + split) * (DIM + 2) + 2;
+                factor = 1.0f;
+                if (lane % 4 == 0) {
+                    to[-2] = maximum[n];
+                    to[-1] = sum[n];
+                }
             }
-        }
 #pragma unroll
-        for (int j = 0; j < 2 * STEPS; j++) {
-            float offset = offsets[j / (2 * STEPS / GROUPS)][n];
-            to[8 * j + 2 * (lane % 4)] = (result[j][2 * n] + offset) * factor;
-            to[8 * j + 2 * (lane % 4) + 1] = (result[j][2 * n + 1] + offset) * factor;
+            for (int j = 0; j < 2 * STEPS; j++) {
+                float offset = offsets[j / (2 * STEPS / GROUPS)][n];
+                to[8 * j + 2 * (lane % 4)] = (result[n / 2][j][n % 2 * 2] + offset) * factor;
+                to[8 * j + 2 * (lane % 4) + 1] = (result[n / 2][j][n % 2 * 2 + 1] + offset) * factor;
+            }
         }
     }
 }
 
 #define PREFILL(NAME, FORMAT, DIM, GROUPS)                                                                                       \
-    extern "C" __global__ void __launch_bounds__(THREADS, 2) NAME(const float *q, float *out, float *partials, const Unit *units,   \
-            int tokens, int width, int group, int splits, float scale) {                                                         \
+    extern "C" __global__ void __launch_bounds__(Prefill<FORMAT, DIM, GROUPS>::THREADS) NAME(const float *q, float *out,         \
+            float *partials, const Unit *units, int tokens, int width, int group, int splits, float scale) {                     \
         prefill<FORMAT, DIM, GROUPS>(q, out, partials, units, tokens, width, group, splits, scale);                              \
     }
 

@@ -9,45 +9,43 @@ import org.duoattention.api.tensor.DType;
  * @param form the way it is computed
  * @param name entry point
  * @param rows most query rows of a block; a row is a token and one of the query heads that read a KV head
+ * @param threads threads of a block
  * @param sharedBytes dynamic shared memory of a block
  * @param blocks how many blocks run on a multiprocessor at a time; where slots are split, it is into so many parts that all
  *     begin and end together
  */
-record AttentionKernel(Form form, String name, int rows, int sharedBytes, int blocks) {
+record AttentionKernel(Form form, String name, int rows, int threads, int sharedBytes, int blocks) {
     /** The ways to compute an attention, each a source file. */
     enum Form {
         /** In F32, for any head: {@code attention_simt.cu}. */
-        SIMT("attention_simt", 256),
+        SIMT("attention_simt"),
         /** On the tensor cores, few rows over many slots: {@code attention_decode.cu}. */
-        DECODE("attention_decode", 128),
+        DECODE("attention_decode"),
         /** On the tensor cores, many rows: {@code attention_prefill.cu}. */
-        PREFILL("attention_prefill", 128);
+        PREFILL("attention_prefill");
 
         private final String source;
-        private final int threads;
 
-        Form(String source, int threads) {
+        Form(String source) {
             this.source = source;
-            this.threads = threads;
         }
 
         String source() {
             return source;
-        }
-
-        int threads() {
-            return threads;
         }
     }
 
     private static final int SIMT_ROWS = 16;
     private static final int SIMT_TILE = 32;
     private static final int DECODE_ROWS = 8;
-    private static final int PREFILL_ROWS = 64;
-    private static final int PREFILL_TILE = 64;
+    private static final int PREFILL_ROWS = 128;
 
-    /** The kernel for a format and head size, and so many query rows. */
-    static AttentionKernel choose(BlockFormat format, int dim, long rows) {
+    /**
+     * The kernel for a format and head size, and so many query rows.
+     *
+     * @param mostShared most shared memory that a block of the device may have
+     */
+    static AttentionKernel choose(BlockFormat format, int dim, long rows, int mostShared) {
         int groups = tensorGroups(format, dim);
         if (groups == 0) {
             return simt(format, dim);
@@ -55,8 +53,17 @@ record AttentionKernel(Form form, String name, int rows, int sharedBytes, int bl
         String variant =
                 SlabOperations.suffix(format) + "_" + dim + (format instanceof BlockFormat.Grouped ? "_" + groups : "");
         if (rows > DECODE_ROWS) {
-            return new AttentionKernel(
-                    Form.PREFILL, "prefill_" + variant, PREFILL_ROWS, prefillSharedBytes(format, dim, groups), 2);
+            boolean dense = format instanceof BlockFormat.Dense;
+            int shared = prefillSharedBytes(format, dim, groups);
+            return shared > mostShared
+                    ? simt(format, dim)
+                    : new AttentionKernel(
+                            Form.PREFILL,
+                            "prefill_" + variant,
+                            PREFILL_ROWS,
+                            dense ? 128 : 256,
+                            shared,
+                            dense ? 2 : 1);
         }
         // A lane's share of a row of 4-bit values in groups of 32 is less than a word.
         boolean small = format instanceof BlockFormat.Grouped grouped && grouped.bits() == 4 && grouped.group() < 64;
@@ -64,7 +71,7 @@ record AttentionKernel(Form form, String name, int rows, int sharedBytes, int bl
             return simt(format, dim);
         }
         boolean wide = dim == 128 && (format instanceof BlockFormat.Dense || groups == 4);
-        return new AttentionKernel(Form.DECODE, "decode_" + variant, DECODE_ROWS, 0, wide ? 2 : 3);
+        return new AttentionKernel(Form.DECODE, "decode_" + variant, DECODE_ROWS, 128, 0, wide ? 2 : 3);
     }
 
     /** Groups of a row that the tensor-core kernels are made for; 1 for a dense row, 0 when they are not. */
@@ -81,18 +88,20 @@ record AttentionKernel(Form form, String name, int rows, int sharedBytes, int bl
     private static AttentionKernel simt(BlockFormat format, int dim) {
         int floats = SIMT_ROWS * dim + SIMT_TILE * (2 * dim + 1) + SIMT_ROWS * SIMT_TILE + 3 * SIMT_ROWS;
         return new AttentionKernel(
-                Form.SIMT, "attend_simt_" + SlabOperations.suffix(format), SIMT_ROWS, Float.BYTES * floats, 2);
+                Form.SIMT, "attend_simt_" + SlabOperations.suffix(format), SIMT_ROWS, 256, Float.BYTES * floats, 2);
     }
 
     /** As {@code Prefill::place} of the kernel lays it out. */
     private static int prefillSharedBytes(BlockFormat format, int dim, int groups) {
         int queries = PREFILL_ROWS * dim * 2;
-        int tiles = 2 * PREFILL_TILE * dim * 2;
         if (!(format instanceof BlockFormat.Grouped grouped)) {
-            return queries + 2 * tiles + Float.BYTES * PREFILL_ROWS;
+            int tile = dim == 128 ? 48 : 64;
+            return queries + 2 * 2 * tile * dim * 2 + Float.BYTES * PREFILL_ROWS;
         }
-        int codes = 2 * PREFILL_TILE * dim * grouped.bits() / 8;
-        int scales = 2 * PREFILL_TILE * groups * 4;
+        int tile = groups == 4 ? 32 : 64;
+        int tiles = 2 * tile * dim * 2;
+        int codes = 2 * tile * dim * grouped.bits() / 8;
+        int scales = 2 * tile * groups * 4;
         return 2 * queries + tiles + codes + scales + Float.BYTES * PREFILL_ROWS * (1 + groups);
     }
 

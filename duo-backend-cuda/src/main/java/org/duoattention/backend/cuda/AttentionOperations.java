@@ -61,7 +61,8 @@ final class AttentionOperations {
         int group = shape.queryHeadsPerKvHead();
         int tokens = Math.toIntExact(q.spec().extent(0));
         long rows = (long) tokens * group;
-        AttentionKernel kernel = AttentionKernel.choose(first.spec().format(), dim, rows);
+        AttentionKernel kernel = AttentionKernel.choose(
+                first.spec().format(), dim, rows, device.info().sharedBytes());
         SlabUnits units = units(slabs, tokens, mode);
         long rowBlocks = Math.ceilDiv(rows, (long) kernel.rows());
         int splits = splits(slabs, rowBlocks, kernel.blocks());
@@ -95,7 +96,7 @@ final class AttentionOperations {
                 rowBlocks * splits,
                 units.count(),
                 1,
-                kernel.form().threads(),
+                kernel.threads(),
                 kernel.sharedBytes(),
                 arguments);
         if (merged) {
