@@ -43,11 +43,12 @@ record AttentionKernel(Form form, String name, int rows, int threads, int shared
     /**
      * The kernel for a format and head size, and so many query rows.
      *
+     * @param exact whether queries and probabilities are not to be rounded; those over a quantised cache never are
      * @param mostShared most shared memory that a block of the device may have
      */
-    static AttentionKernel choose(BlockFormat format, int dim, long rows, int mostShared) {
+    static AttentionKernel choose(BlockFormat format, int dim, long rows, boolean exact, int mostShared) {
         int groups = tensorGroups(format, dim);
-        if (groups == 0) {
+        if (groups == 0 || exact && format instanceof BlockFormat.Dense) {
             return simt(format, dim);
         }
         String variant =
@@ -58,12 +59,7 @@ record AttentionKernel(Form form, String name, int rows, int threads, int shared
             return shared > mostShared
                     ? simt(format, dim)
                     : new AttentionKernel(
-                            Form.PREFILL,
-                            "prefill_" + variant,
-                            PREFILL_ROWS,
-                            dense ? 128 : 256,
-                            shared,
-                            dense ? 2 : 1);
+                            Form.PREFILL, "prefill_" + variant, PREFILL_ROWS, dense ? 128 : 256, shared, dense ? 2 : 1);
         }
         // A lane's share of a row of 4-bit values in groups of 32 is less than a word.
         boolean small = format instanceof BlockFormat.Grouped grouped && grouped.bits() == 4 && grouped.group() < 64;

@@ -62,7 +62,11 @@ final class AttentionOperations {
         int tokens = Math.toIntExact(q.spec().extent(0));
         long rows = (long) tokens * group;
         AttentionKernel kernel = AttentionKernel.choose(
-                first.spec().format(), dim, rows, device.info().sharedBytes());
+                first.spec().format(),
+                dim,
+                rows,
+                device.isExact(),
+                device.info().sharedBytes());
         SlabUnits units = units(slabs, tokens, mode);
         long rowBlocks = Math.ceilDiv(rows, (long) kernel.rows());
         int splits = splits(slabs, rowBlocks, kernel.blocks());
