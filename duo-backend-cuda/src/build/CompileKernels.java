@@ -24,7 +24,7 @@ import java.util.stream.Stream;
  * <pre>java CompileKernels.java SOURCES CUBINS WORK</pre>
  *
  * <p>Every {@code NAME.cu} becomes {@code CUBINS/sm_XX/NAME.cubin} for each architecture, and what ptxas says of its
- * registers, stack and spills is kept in {@code WORK/NAME.txt}. A source is left alone when neither it nor the prelude, the
+ * registers, stack and spills is kept in {@code WORK/NAME.txt}. A source is left alone when neither it nor a header, the
  * compiler or the options have changed since. Without nvcc one line says so and the build goes on: the kernels are then
  * compiled where they run.
  */
@@ -63,7 +63,8 @@ final class CompileKernels {
         String nvcc = findNvcc();
         String version = nvcc == null ? null : run(List.of(nvcc, "--version"));
         if (version == null) {
-            System.out.println("kernels: no nvcc (looked at NVCC, PATH, /usr/local/cuda/bin); they are compiled at first use");
+            System.out.println(
+                    "kernels: no nvcc (looked at NVCC, PATH, /usr/local/cuda/bin); they are compiled at first use");
             return;
         }
         new CompileKernels(nvcc, version, sources, cubins, work).all(release(version));
@@ -119,9 +120,11 @@ final class CompileKernels {
                 }
             }
         }
-        for (Path report : files(work, ".txt")) {
-            if (!names.contains(name(report))) {
-                Files.delete(report);
+        for (String suffix : List.of(".txt", ".key")) {
+            for (Path file : files(work, suffix)) {
+                if (!names.contains(name(file))) {
+                    Files.delete(file);
+                }
             }
         }
     }
@@ -134,9 +137,8 @@ final class CompileKernels {
         if (isCurrent(name, key, stamp)) {
             return false;
         }
-        Path scratch = work.resolve(name + ".tmp");
-        clear(scratch);
-        Files.createDirectories(scratch);
+        // Two builds at once must not disturb each other.
+        Path scratch = Files.createTempDirectory(work, name);
         List<String> command = new ArrayList<>(List.of(nvcc));
         command.addAll(OPTIONS);
         command.addAll(List.of("-fatbin", "--keep", "--keep-dir", scratch.toString()));
@@ -146,7 +148,8 @@ final class CompileKernels {
         command.addAll(List.of("-o", scratch.resolve(name + ".fatbin").toString(), file.toString()));
         String output = run(command);
         if (output == null) {
-            throw new IOException("kernels: " + nvcc + " failed on " + file + ":\n" + Files.readString(scratch.resolve("log")));
+            throw new IOException(
+                    "kernels: " + nvcc + " failed on " + file + ":\n" + Files.readString(scratch.resolve("log")));
         }
         for (String architecture : ARCHITECTURES) {
             Path target = cubin(name, architecture);
@@ -177,10 +180,11 @@ final class CompileKernels {
         return files(scratch, ".cubin").stream()
                 .filter(file -> pattern.matcher(file.getFileName().toString()).matches())
                 .findFirst()
-                .orElseThrow(() -> new IOException("kernels: nvcc left no cubin of " + name + " for sm_" + architecture));
+                .orElseThrow(
+                        () -> new IOException("kernels: nvcc left no cubin of " + name + " for sm_" + architecture));
     }
 
-    /** The output of a command, or null when it failed; what it said is then in a file {@code log} in its --keep-dir. */
+    /** The output of a command, or null when it failed; it is then in a file {@code log} in its --keep-dir. */
     private static String run(List<String> command) throws IOException, InterruptedException {
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
@@ -217,7 +221,8 @@ final class CompileKernels {
 
     private static String hash(String text) {
         try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            return HexFormat.of().formatHex(digest.digest(text.getBytes(StandardCharsets.UTF_8)));
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException(e);
         }

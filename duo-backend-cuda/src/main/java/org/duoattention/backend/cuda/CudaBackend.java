@@ -129,7 +129,11 @@ public final class CudaBackend implements AttentionBackend {
         }
         KernelImages kernels = images.orElseGet(() -> StandardKernelImages.of(gpu.driverVersion()));
         try {
-            return new CudaDevice(Context.open(Driver.load(library()), gpu.ordinal()), kernels, read);
+            return new CudaDevice(
+                    Context.open(Driver.load(library()), gpu.ordinal()),
+                    kernels,
+                    read,
+                    read.libraries() && library().equals(Driver.DEFAULT_LIBRARY));
         } catch (CudaException e) {
             throw new IllegalStateException(
                     "backend " + ID + " cannot be opened: GPU " + gpu.ordinal() + " is there, but " + e.getMessage(),

@@ -42,10 +42,15 @@ final class CudaDevice implements Device {
 
     private final long transferStream;
     private final Staging staging;
+    private final Products products;
     private volatile boolean closed;
 
-    /** Takes the context over and closes it. */
-    CudaDevice(Context context, KernelImages images, CudaOptions options) {
+    /**
+     * Takes the context over and closes it.
+     *
+     * @param libraries whether NVIDIA's libraries may be used; they know NVIDIA's own driver only
+     */
+    CudaDevice(Context context, KernelImages images, CudaOptions options, boolean libraries) {
         this.options = options;
         this.context = context;
         this.memory = new DeviceMemory(context);
@@ -53,6 +58,7 @@ final class CudaDevice implements Device {
         this.slabs = new SlabOperations(this);
         this.transferStream = context.createStream();
         this.staging = new Staging(context, STAGING_BYTES);
+        this.products = libraries ? Products.open(context, memory) : Products.none();
     }
 
     /** What a device can do. */
@@ -68,7 +74,7 @@ final class CudaDevice implements Device {
     @Override
     public String description() {
         requireOpen();
-        return context.info().name();
+        return context.info().name() + ", " + products.remark();
     }
 
     @Override
@@ -89,11 +95,6 @@ final class CudaDevice implements Device {
         return options.exact();
     }
 
-    /** Whether NVIDIA's libraries may compute. */
-    boolean usesLibraries() {
-        return options.libraries();
-    }
-
     DeviceInfo info() {
         return context.info();
     }
@@ -108,6 +109,11 @@ final class CudaDevice implements Device {
 
     Kernels kernels() {
         return kernels;
+    }
+
+    /** NVIDIA's matrix products, where they can be used. */
+    Products products() {
+        return products;
     }
 
     SlabOperations slabs() {
@@ -288,6 +294,7 @@ final class CudaDevice implements Device {
             staging.close();
             context.destroyStream(transferStream);
         }
+        products.close();
         kernels.close();
         memory.close();
         context.close();

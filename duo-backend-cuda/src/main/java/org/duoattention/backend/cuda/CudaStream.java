@@ -277,7 +277,6 @@ final class CudaStream implements ComputeStream {
         try {
             launches.close();
         } finally {
-            linears.close();
             dense.close();
         }
     }

@@ -215,9 +215,4 @@ final class Linears {
                 })
                 .orElse(0);
     }
-
-    /** Gives everything back, when the queue is finished. */
-    void close() {
-        tensorCores.close();
-    }
 }

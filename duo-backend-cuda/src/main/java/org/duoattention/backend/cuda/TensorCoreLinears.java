@@ -5,10 +5,8 @@ import java.util.Optional;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.QuantizedSpec;
-import org.duoattention.backend.cuda.blas.CublasLt;
 import org.duoattention.backend.cuda.blas.MatrixProduct;
 import org.duoattention.backend.cuda.driver.DeviceMemory;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Linear layers of many tokens on tensor cores: the input is rounded to 16 bits, once for all layers that read it, sums
@@ -24,15 +22,14 @@ final class TensorCoreLinears {
     /** Most bytes of one rounded input. */
     private static final long ROUNDED_BYTES = 64L << 20;
 
-    private final CudaDevice device;
     private final Kernels kernels;
     private final Launches launches;
-    private @Nullable Optional<MatrixProduct> library;
+    private final Optional<MatrixProduct> library;
 
     TensorCoreLinears(CudaDevice device, Launches launches) {
-        this.device = device;
         this.kernels = device.kernels();
         this.launches = launches;
+        this.library = device.products().product();
     }
 
     /** Whether the kernels can take the layer: they copy 16 bytes at a time. */
@@ -66,7 +63,7 @@ final class TensorCoreLinears {
         }
         long part = DeviceMemory.blockBytes(2 * slice * in);
         long sumBytes = sums ? DeviceMemory.blockBytes(Float.BYTES * slice * (in / SUMMED)) : 0;
-        long workspace = library().map(MatrixProduct::workspaceBytes).orElse(0L);
+        long workspace = library.map(MatrixProduct::workspaceBytes).orElse(0L);
         long base = launches.scratch((f16 ? part : 0) + (bf16 ? part : 0) + sumBytes + workspace);
         long bf16At = base + (f16 ? part : 0);
         long sumsAt = bf16At + (bf16 ? part : 0);
@@ -108,7 +105,7 @@ final class TensorCoreLinears {
         long weight = weight(projection).address();
         long outputs = weight(projection).spec().rows();
         MatrixProduct.Type type = half ? MatrixProduct.Type.F16 : MatrixProduct.Type.BF16;
-        MatrixProduct product = library().orElse(null);
+        MatrixProduct product = library.orElse(null);
         if (product != null
                 && out % 16 == 0
                 && outputs % 4 == 0
@@ -172,24 +169,5 @@ final class TensorCoreLinears {
 
     private static CudaTensor weight(Projection projection) {
         return (CudaTensor) projection.weight();
-    }
-
-    /** NVIDIA's library, where it may be used and can be. */
-    private Optional<MatrixProduct> library() {
-        if (library == null) {
-            device.context().enter();
-            library = device.usesLibraries() && CublasLt.open() instanceof CublasLt.Opened.Ready ready
-                    ? Optional.of(ready.product())
-                    : Optional.empty();
-        }
-        return library;
-    }
-
-    /** Closes the library, when the queue is finished. */
-    void close() {
-        if (library != null) {
-            library.ifPresent(MatrixProduct::close);
-            library = Optional.empty();
-        }
     }
 }

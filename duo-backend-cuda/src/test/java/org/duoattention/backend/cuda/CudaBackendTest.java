@@ -54,7 +54,7 @@ class CudaBackendTest {
                 .hasMessage("option device must be the number of a GPU, not 'first'");
         assertThatThrownBy(() -> backend.open(Map.of("threads", "2")))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessage("backend cuda has no option 'threads'; it has device");
+                .hasMessage("backend cuda has no option 'threads'; it has activations, device, libraries");
     }
 
     private static CudaBackend emulated() {

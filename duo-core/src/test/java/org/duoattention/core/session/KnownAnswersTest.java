@@ -22,11 +22,13 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class KnownAnswersTest {
     private static final double LOGIT_BOUND = 1e-3;
+    /** Others by the system property {@code duo.test.backends}, for example on a machine with a GPU. */
+    private static final List<String> BACKENDS = List.of(
+            System.getProperty("duo.test.backends", "opaque,cpu-scalar,cpu").split(","));
 
     static Stream<Arguments> modelsAndBackends() {
         return KnownModels.NAMES.stream()
-                .flatMap(
-                        model -> Stream.of("opaque", "cpu-scalar", "cpu").map(backend -> Arguments.of(model, backend)));
+                .flatMap(model -> BACKENDS.stream().map(backend -> Arguments.of(model, backend)));
     }
 
     @ParameterizedTest(name = "{0} on {1}")

@@ -29,6 +29,9 @@ public final class CublasLt implements MatrixProduct {
     /** What NVIDIA recommends for Hopper, and more than earlier chips use. */
     private static final long WORKSPACE = 32L << 20;
 
+    /** Elements of 16 bytes: rows begin at multiples of it. */
+    private static final int ALIGNED = 8;
+
     private static final List<String> LIBRARIES = List.of("libcudart.so.13", "libcublasLt.so.13");
     private static final List<String> FUNCTIONS = List.of(
             "cublasLtCreate",
@@ -99,8 +102,9 @@ public final class CublasLt implements MatrixProduct {
     }
 
     @Override
-    public boolean supports(Type type, int tokens, int outputs, int inputs) {
-        return plan(new Shape(type, tokens, outputs, inputs)).isPresent();
+    public synchronized boolean supports(Type type, int tokens, int outputs, int inputs) {
+        return inputs % ALIGNED == 0
+                && plan(new Shape(type, tokens, outputs, inputs)).isPresent();
     }
 
     private Optional<Plan> plan(Shape shape) {
@@ -111,7 +115,7 @@ public final class CublasLt implements MatrixProduct {
     }
 
     @Override
-    public void multiply(
+    public synchronized void multiply(
             Type type,
             int tokens,
             int outputs,
@@ -147,7 +151,7 @@ public final class CublasLt implements MatrixProduct {
     }
 
     @Override
-    public void close() {
+    public synchronized void close() {
         if (!closed) {
             closed = true;
             plans.values().forEach(plan -> plan.ifPresent(Plan::close));

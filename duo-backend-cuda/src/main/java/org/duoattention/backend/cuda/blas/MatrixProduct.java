@@ -1,9 +1,9 @@
 package org.duoattention.backend.cuda.blas;
 
 /**
- * Products of activations and weights by a library. Used by one thread at a time, with the device's context current.
+ * Products of activations and weights by a library. Called with the device's context current.
  *
- * <p>All matrices are dense, row-major and in device memory, aligned to 16 bytes.
+ * <p>All matrices are dense, row-major and in device memory, each of their rows aligned to 16 bytes.
  */
 public interface MatrixProduct extends AutoCloseable {
     /** The element type of the inputs. */

@@ -3,14 +3,9 @@ package org.duoattention.backend.cuda.blas;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import org.duoattention.backend.cuda.Fakes;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -20,42 +15,12 @@ class CublasLtTest {
     @TempDir
     private static Path folder;
 
-    private static void library(String source, String soname, String... options) {
-        if (!Files.exists(folder.resolve(soname))) {
-            String[] all = new String[options.length + 1];
-            System.arraycopy(options, 0, all, 1, options.length);
-            all[0] = "-Wl,-soname," + soname;
-            Fakes.library(source, folder.resolve(soname), all);
-        }
-    }
-
-    private static String run(Path libraries, String environment, String... arguments)
-            throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "-Dduo.cuda.libraries=" + libraries,
-                "-Dorg.bytedeco.javacpp.cachedir=" + folder.resolve("javacpp"),
-                "-cp",
-                System.getProperty("java.class.path"),
-                ProductProgram.class.getName()));
-        command.addAll(List.of(arguments));
-        ProcessBuilder builder = new ProcessBuilder(command);
-        builder.environment().keySet().removeAll(List.of("LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX"));
-        builder.environment().putAll(Map.of("DUO_TEST_BLAS", environment, "LD_LIBRARY_PATH", libraries.toString()));
-        Process process = builder.redirectErrorStream(true).start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
-        assertThat(process.exitValue()).as(output).isZero();
-        return output;
+    private static String run(Path libraries, String environment, String... arguments) throws Exception {
+        return StandIns.run(ProductProgram.class, libraries, folder.resolve("javacpp"), environment, arguments);
     }
 
     private static Path standIns() {
-        library("nothing.cpp", "libcuda.so.1");
-        library("nothing.cpp", "libcudart.so.13");
-        library("nothing.cpp", "libcublas.so.13");
-        library("cublaslt.cpp", "libcublasLt.so.13");
-        return folder;
+        return StandIns.into(folder);
     }
 
     @Test

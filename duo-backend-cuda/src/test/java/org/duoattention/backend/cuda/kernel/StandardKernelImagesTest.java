@@ -45,7 +45,8 @@ class StandardKernelImagesTest {
     void fillTheJar() {
         jar.put("cubin/compiler.txt", "13.0\n");
         jar.put("source/add.cu", KERNEL);
-        jar.put("source/prelude.cuh", "#define ONE 1.0f\n");
+        jar.put("source/prelude.cuh", "#include \"one.cuh\"\n");
+        jar.put("source/one.cuh", "#pragma once\n#include \"prelude.cuh\"\n#define ONE 1.0f\n");
         for (String arch : List.of("sm_80", "sm_90", "sm_90a")) {
             jar.put("cubin/" + arch + "/add.cubin", "cubin of add for " + arch);
         }
@@ -144,8 +145,8 @@ class StandardKernelImagesTest {
         String first = text(images.image("add", "sm_90"));
 
         assertThat(first)
-                .isEqualTo(
-                        "add.cu|" + KERNEL + "|prelude.cuh=#define ONE 1.0f\n;|--gpu-architecture=sm_90a|--std=c++17");
+                .isEqualTo("add.cu|" + KERNEL + "|one.cuh=" + jar.get("source/one.cuh") + ";prelude.cuh="
+                        + jar.get("source/prelude.cuh") + ";|--gpu-architecture=sm_90a|--std=c++17");
         jar.put("source/add.cu", KERNEL + "// changed\n");
         assertThat(text(images.image("add", "sm_90"))).contains("// changed");
         jar.put("source/add.cu", KERNEL);
