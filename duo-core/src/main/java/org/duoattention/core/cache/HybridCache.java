@@ -1,6 +1,8 @@
 package org.duoattention.core.cache;
 
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.duoattention.api.backend.ComputeStream;
@@ -188,6 +190,34 @@ public final class HybridCache implements AutoCloseable {
                 stream.truncate(slab, length);
             }
         }
+    }
+
+    /** The bytes that {@link #save} writes of every slab now, in the order of the plan's layers. */
+    public long[] saveBytes(ComputeStream stream) {
+        return layers.stream()
+                .flatMap(List::stream)
+                .mapToLong(stream::saveBytes)
+                .toArray();
+    }
+
+    /**
+     * Writes every slab into host memory. The targets hold the data after the stream's next synchronisation.
+     *
+     * @param targets of the sizes and in the order of {@link #saveBytes}, alive until then
+     */
+    public void save(ComputeStream stream, List<MemorySegment> targets) {
+        Iterator<MemorySegment> next = targets.iterator();
+        layers.stream().flatMap(List::stream).forEach(slab -> stream.save(slab, next.next()));
+    }
+
+    /**
+     * Replaces the content of every slab by what {@link #save} wrote of a cache with an equal spec.
+     *
+     * @throws IllegalArgumentException when something else was written; slabs before it are replaced then
+     */
+    public void restore(ComputeStream stream, List<MemorySegment> sources) {
+        Iterator<MemorySegment> next = sources.iterator();
+        layers.stream().flatMap(List::stream).forEach(slab -> stream.restore(slab, next.next()));
     }
 
     /** Releases every slab; no effect the second time. */

@@ -53,7 +53,21 @@ public final class JsonFile {
                 throw new DuoException(file + ": " + Files.size(file) + " bytes are too many for a configuration file;"
                         + " at most " + MAX_BYTES + " are read");
             }
-            JsonNode node = MAPPER.readTree(in);
+            return object(file, in.readAllBytes());
+        } catch (IOException e) {
+            throw new DuoException(file + ": cannot be read: " + Quoted.of(String.valueOf(e.getMessage())), e);
+        }
+    }
+
+    /**
+     * The object in some bytes of a file that holds other things too.
+     *
+     * @param file the file, for messages
+     * @throws DuoException when they are malformed or hold something else
+     */
+    public static JsonObject object(Path file, byte[] bytes) {
+        try {
+            JsonNode node = MAPPER.readTree(bytes);
             if (!(node instanceof ObjectNode object)) {
                 throw new DuoException(file + ": holds no JSON object; check that the download is complete");
             }
@@ -63,8 +77,6 @@ public final class JsonFile {
                     file + ": not valid JSON at " + JsonProblems.where(e) + "; check that the download is"
                             + " complete",
                     e);
-        } catch (IOException e) {
-            throw new DuoException(file + ": cannot be read: " + Quoted.of(String.valueOf(e.getMessage())), e);
         }
     }
 

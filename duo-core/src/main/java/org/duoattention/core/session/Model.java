@@ -2,7 +2,9 @@ package org.duoattention.core.session;
 
 import java.nio.file.Path;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.duoattention.api.backend.Capability;
@@ -21,6 +23,7 @@ import org.duoattention.core.model.ModelConfig;
 import org.duoattention.core.model.RopeFrequencies;
 import org.duoattention.core.prefill.StreamScheduler;
 import org.duoattention.core.prefill.StreamScheduler.Kind;
+import org.duoattention.core.source.ModelFingerprint;
 import org.duoattention.core.source.ModelSource;
 import org.duoattention.core.template.ChatTemplate;
 import org.duoattention.core.tokenizer.Tokenizer;
@@ -208,6 +211,34 @@ public final class Model implements AutoCloseable {
             throw new DuoException("Backend " + device.backendId() + " does not offer " + Capability.ROLLBACK.label()
                     + "; feed the tokens that are to stay to a new session, or choose another backend");
         }
+    }
+
+    /** Refuses to save or restore sessions where the device cannot do it. */
+    void requireSnapshots() {
+        if (!device.capabilities().contains(Capability.SNAPSHOT)) {
+            throw new DuoException("Backend " + device.backendId() + " does not offer " + Capability.SNAPSHOT.label()
+                    + "; choose another backend");
+        }
+    }
+
+    /** What two sessions must have in common for one to go on with the other's cache. */
+    Map<String, String> settings(SessionOptions options) {
+        Map<String, String> settings = new LinkedHashMap<>();
+        settings.put("model", ModelFingerprint.of(config, weights()));
+        // Equal rotations have equal numbers here, in every process.
+        settings.put("rope", Integer.toHexString(rope.at(1).hashCode()));
+        settings.put("backend", device.backendId());
+        settings.put("policy", options.policy());
+        settings.put("heads", options.heads().toString());
+        settings.put("sink", String.valueOf(options.sinks()));
+        settings.put("recent", String.valueOf(options.recent()));
+        settings.put("kv", options.kv().toString());
+        settings.put("streamingKv", options.streamingKv().toString());
+        settings.put("chunk", String.valueOf(options.chunk()));
+        settings.put("prefillMode", options.prefillMode().toString());
+        settings.put(SavedSession.MAX_CONTEXT, String.valueOf(options.maxContext()));
+        settings.put("rollbackMargin", String.valueOf(options.rollbackMargin()));
+        return settings;
     }
 
     synchronized Session openSession(SessionPlan plan) {

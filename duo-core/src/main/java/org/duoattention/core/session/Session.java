@@ -3,6 +3,7 @@ package org.duoattention.core.session;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
@@ -247,6 +248,80 @@ public final class Session implements AutoCloseable {
                 generation = null;
                 tokens = length;
             }
+            return 0;
+        });
+    }
+
+    /**
+     * Writes the cache and the tokens in it to a file, for {@link #restore} in another process. A file of that name is
+     * replaced once the new one is complete; saving takes as many bytes on the disk as tokens held take in memory, and no
+     * memory.
+     *
+     * @param file where to write
+     * @param complete what {@link SavedSession#complete} then says
+     * @throws DuoException when the file cannot be written, or the backend does not save slabs
+     */
+    public void save(Path file, boolean complete) {
+        exclusively(() -> {
+            model.requireSnapshots();
+            long[] sizes = model.scheduler().run(Kind.DECODE, cache::saveBytes);
+            int held = (int) cache.length();
+            SessionFile saved = new SessionFile(
+                    model.settings(plan.options()),
+                    complete,
+                    Arrays.copyOf(history, held),
+                    held == tokens ? logits : null,
+                    sizes);
+            saved.write(
+                    file,
+                    targets -> model.scheduler().run(Kind.DECODE, stream -> {
+                        cache.save(stream, targets);
+                        stream.synchronize();
+                        return 0;
+                    }));
+            return 0;
+        });
+    }
+
+    /**
+     * Takes over what {@link #save} wrote of a session of the same model with the same settings, on the same backend. The
+     * session then stands where that one stood.
+     *
+     * @throws IllegalStateException when tokens were fed already
+     * @throws DuoException when the file is damaged or of a session with other settings; the session is unusable after
+     *     damage that was found late
+     */
+    public void restore(SavedSession saved) {
+        exclusively(() -> {
+            if (tokens > 0) {
+                throw new IllegalStateException("the session is not new; restore into one that nothing was fed to");
+            }
+            model.requireSnapshots();
+            saved.requireSettings(model.settings(plan.options()));
+            saved.slabs(sources -> {
+                broken = true;
+                try {
+                    model.scheduler().run(Kind.DECODE, stream -> {
+                        cache.restore(stream, sources);
+                        stream.synchronize();
+                        return 0;
+                    });
+                } catch (IllegalArgumentException e) {
+                    throw new DuoException("The saved session cannot be restored: " + e.getMessage(), e);
+                }
+            });
+            if (cache.length() != saved.length()) {
+                throw new DuoException("The saved session cannot be restored: it holds " + saved.length()
+                        + " tokens and a cache of " + cache.length());
+            }
+            check(saved.tokens());
+            broken = false;
+            for (int id : saved.tokens()) {
+                push(id);
+            }
+            logits = saved.logits();
+            prefillLogits = logits;
+            prefillTokens = tokens;
             return 0;
         });
     }

@@ -1,6 +1,7 @@
 package org.duoattention.examples.cli;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -94,6 +95,9 @@ final class GenerateCommand implements Callable<Integer> {
     private CacheOptions cache = new CacheOptions();
 
     @Mixin
+    private PromptCache promptCache = new PromptCache();
+
+    @Mixin
     private ModelOptions model = new ModelOptions();
 
     @Option(names = "--logits", description = "Put the logits after the prompt's last token into the JSON.")
@@ -119,9 +123,10 @@ final class GenerateCommand implements Callable<Integer> {
             throw new DuoException("--logits go into the JSON; add --json FILE, or --json - for standard output");
         }
         json.check();
+        promptCache.check();
         try (Model opened = model.open(duo, modelPath)) {
             int[] ids = prompt.ids(opened);
-            long context = (long) ids.length + sampling.maxNewTokens();
+            long context = promptCache.context((long) ids.length + sampling.maxNewTokens());
             if (context > opened.config().contextLimit() && !quiet) {
                 console.err()
                         .println("note: " + context + " tokens are more than the "
@@ -130,7 +135,8 @@ final class GenerateCommand implements Callable<Integer> {
             Optional<CacheOptions.Heads> heads = cache.heads(duo, opened, Optional.empty());
             try (Session session = cache.session(duo, opened, chosen, heads, SessionBuilder.DEFAULT_CHUNK)
                     .maxContext(Math.max(context, cache.leastContext(heads)))
-                    .rollbackMargin(0)
+                    // A text and a question after it need not be cut into tokens like the text alone.
+                    .rollbackMargin(promptCache.isGiven() ? SessionBuilder.DEFAULT_ROLLBACK_MARGIN : 0)
                     .open()) {
                 generate(duo, opened, session, ids, request);
             }
@@ -139,7 +145,8 @@ final class GenerateCommand implements Callable<Integer> {
     }
 
     private void generate(Duo duo, Model opened, Session session, int[] ids, GenerationRequest request) {
-        double seconds = prefill(session, ids);
+        int restored = promptCache.restore(session, ids);
+        double seconds = prefill(session, Arrays.copyOfRange(ids, restored, ids.length));
         SessionOptions options = session.options();
         ObjectNode result = JsonOption.object()
                 .put("model", opened.name())
@@ -151,6 +158,7 @@ final class GenerateCommand implements Callable<Integer> {
                 .put("chunk", options.chunk())
                 .put("prefillMode", options.prefillMode().name().toLowerCase(Locale.ROOT))
                 .put("promptTokens", ids.length)
+                .put("restoredTokens", restored)
                 .put("kvBytes", session.kvBytes());
         Set<PlanInput> inputs = duo.policies().require(options.policy()).inputs();
         if (inputs.contains(PlanInput.WINDOW)) {
@@ -171,15 +179,16 @@ final class GenerateCommand implements Callable<Integer> {
         result.put("text", answer.text())
                 .put("finish", answer.reason().name().toLowerCase(Locale.ROOT))
                 .put("prefillSeconds", seconds)
-                .put("prefillTokensPerSecond", ids.length / seconds)
+                .put("prefillTokensPerSecond", rate(ids.length - restored, seconds))
                 .put("decodeMillisPerToken", answer.usage().millisPerToken());
         if (!quiet) {
             console.err()
                     .printf(
                             Locale.ROOT,
-                            "%d prompt tokens at %,.0f per second; %d new ones at %.2f ms; %,d bytes of KV cache; policy %s on %s%n",
+                            "%d prompt tokens%s at %,.0f per second; %d new ones at %.2f ms; %,d bytes of KV cache; policy %s on %s%n",
                             ids.length,
-                            ids.length / seconds,
+                            restored == 0 ? "" : ", " + restored + " of them restored, the rest",
+                            rate(ids.length - restored, seconds),
                             newIds.size(),
                             answer.usage().millisPerToken(),
                             session.kvBytes(),
@@ -189,18 +198,34 @@ final class GenerateCommand implements Callable<Integer> {
         json.write(result, console);
     }
 
+    private static double rate(int tokens, double seconds) {
+        return tokens == 0 ? 0 : tokens / seconds;
+    }
+
+    /** Feeds what is not in the cache yet, and keeps it in the file of the prompt's cache if there is to be one. */
     private double prefill(Session session, int[] ids) {
+        if (ids.length == 0) {
+            return 0;
+        }
         long start = System.nanoTime();
-        long[] done = {0};
         try (Progress progress =
                 new Progress(console, quiet || ids.length <= session.options().chunk(), "prefill", ids.length)) {
-            session.prefill(ids, fed -> {
-                progress.add(fed.done() - done[0]);
-                if (fed.done() * PROGRESS_LINES / ids.length > done[0] * PROGRESS_LINES / ids.length) {
-                    progress.line("prefill: " + fed.done() + " of " + ids.length + " tokens");
-                }
-                done[0] = fed.done();
-            });
+            int[] done = {0};
+            promptCache.prefill(
+                    session,
+                    ids,
+                    fed -> {
+                        progress.add(fed - done[0]);
+                        if (fed * PROGRESS_LINES / ids.length > done[0] * PROGRESS_LINES / ids.length) {
+                            progress.line("prefill: " + fed + " of " + ids.length + " tokens");
+                        }
+                        done[0] = fed;
+                    },
+                    (file, length) -> {
+                        if (!quiet) {
+                            console.err().println("kept the cache of " + length + " tokens in " + file);
+                        }
+                    });
         }
         return (System.nanoTime() - start) / 1e9;
     }

@@ -1,5 +1,6 @@
 package org.duoattention.examples.cli;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -120,6 +121,14 @@ final class NeedleCommand implements Callable<Integer> {
             description = "Directory for a heat map per policy (default: ${DEFAULT-VALUE}).")
     private Path out = Path.of("out", "needle");
 
+    @Option(
+            names = "--keep",
+            paramLabel = "DIR",
+            description =
+                    "Keep the caches of prompts in DIR, every 65,536 tokens and when interrupted: the same command"
+                            + " goes on from there. For contexts that take hours.")
+    private @Nullable Path keep;
+
     @Mixin
     private JsonOption json = new JsonOption();
 
@@ -140,6 +149,10 @@ final class NeedleCommand implements Callable<Integer> {
         cache.check(duo, policies, modelPath == null);
         json.check();
         Outputs.checkDirectory(out, "--out");
+        if (keep != null && !Files.isWritable(keep)) {
+            throw new DuoException(
+                    "--keep " + keep + " does not exist or cannot be written to; make the directory first");
+        }
         HaystackText haystack = HaystackText.of(haystackFile, seed);
         EmbeddedModel.unless(modelPath, (directory, heads) -> run(duo, grid, haystack, directory, heads));
         return ExitCode.OK;
@@ -163,7 +176,14 @@ final class NeedleCommand implements Callable<Integer> {
             List<NeedleResult> results;
             try (Progress progress = new Progress(console, quiet, "needle", total)) {
                 NeedleRun run = new NeedleRun(
-                        task, grid, sessions, window.sinks(), reach, task.answerTokens(grid.words()), progress);
+                        task,
+                        grid,
+                        sessions,
+                        window.sinks(),
+                        reach,
+                        task.answerTokens(grid.words()),
+                        Optional.ofNullable(keep),
+                        progress);
                 results = run.run();
                 if (run.repeats() > 0 && !quiet) {
                     console.err()

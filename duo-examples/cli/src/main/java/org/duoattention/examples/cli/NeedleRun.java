@@ -1,11 +1,17 @@
 package org.duoattention.examples.cli;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.session.CancelledException;
+import org.duoattention.core.session.SavedSession;
 import org.duoattention.core.session.Session;
 import org.duoattention.core.session.SessionBuilder;
 import org.duoattention.identify.task.ExactMatch;
@@ -17,6 +23,7 @@ import org.duoattention.identify.task.PasskeyTask;
 /** Asks every prompt of a grid under every policy. */
 final class NeedleRun {
     private static final int LONGEST_WARM_UP = 2048;
+    private static final int KEEP_EVERY = 65_536;
 
     private final PasskeyTask task;
     private final NeedleGrid grid;
@@ -24,6 +31,7 @@ final class NeedleRun {
     private final int lead;
     private final int reach;
     private final int answerTokens;
+    private final Optional<Path> keep;
     private final Progress progress;
     private int repeats;
 
@@ -34,6 +42,7 @@ final class NeedleRun {
      * @param lead tokens at the start of a prompt that stay free of needles
      * @param reach tokens before the question that stay free of needles; halved contexts bound it
      * @param answerTokens tokens that an answer may take
+     * @param keep directory in which unfinished prefills are kept
      */
     NeedleRun(
             PasskeyTask task,
@@ -42,6 +51,7 @@ final class NeedleRun {
             int lead,
             int reach,
             int answerTokens,
+            Optional<Path> keep,
             Progress progress) {
         this.task = task;
         this.grid = grid;
@@ -49,6 +59,7 @@ final class NeedleRun {
         this.lead = lead;
         this.reach = reach;
         this.answerTokens = answerTokens;
+        this.keep = keep;
         this.progress = progress;
     }
 
@@ -84,7 +95,7 @@ final class NeedleRun {
     private void warmUp() {
         int shortest =
                 grid.contexts().stream().mapToInt(Integer::intValue).min().orElseThrow();
-        if (shortest <= LONGEST_WARM_UP) {
+        if (shortest <= LONGEST_WARM_UP && keep.isEmpty()) {
             answer(prompt(shortest, 0, 0), shortest, 0, 0);
         }
     }
@@ -124,14 +135,42 @@ final class NeedleRun {
         return results;
     }
 
+    /** Takes over what an earlier run had fed. */
+    private static int restore(Session session, PasskeyPrompt prompt, Path file) {
+        SavedSession saved = SavedSession.read(file);
+        if (saved.commonPrefix(prompt.ids()) < saved.length()) {
+            throw new DuoException("--keep: " + file + " holds another prompt; delete it, or keep this run elsewhere");
+        }
+        session.restore(saved);
+        return saved.length();
+    }
+
     private NeedleResult answer(
             Session session, PasskeyPrompt prompt, String policy, int context, double depth, int sample) {
-        long[] done = {0};
+        Optional<Path> kept = keep.map(directory ->
+                directory.resolve(String.join("-", policy, "" + context, "" + depth, "" + sample) + ".cache"));
+        int restored = kept.filter(Files::exists)
+                .map(file -> restore(session, prompt, file))
+                .orElse(0);
+        progress.add(restored);
+        int[] rest = Arrays.copyOfRange(prompt.ids(), restored, prompt.ids().length);
+        int[] done = {0};
+        Consumer<Integer> fed = now -> {
+            progress.add(now - done[0]);
+            done[0] = now;
+        };
         long start = System.nanoTime();
-        session.prefill(prompt.ids(), fed -> {
-            progress.add(fed.done() - done[0]);
-            done[0] = fed.done();
-        });
+        if (rest.length > 0 && kept.isPresent()) {
+            Path file = kept.get();
+            new KeptPrefill(
+                            file,
+                            KEEP_EVERY,
+                            length -> progress.line(
+                                    "kept " + length + " of " + prompt.ids().length + " tokens in " + file))
+                    .run(session, rest, fed);
+        } else if (rest.length > 0) {
+            session.prefill(rest, now -> fed.accept((int) now.done()));
+        }
         double seconds = (System.nanoTime() - start) / 1e9;
         PasskeyAnswer said = PasskeyAnswer.of(session, answerTokens, text -> true);
         return new NeedleResult(
@@ -145,7 +184,7 @@ final class NeedleRun {
                 prompt.ids().length,
                 prompt.needleToken(),
                 session.kvBytes(),
-                prompt.ids().length / seconds,
+                rest.length / seconds,
                 said.usage() == null ? 0 : said.usage().millisPerToken());
     }
 }

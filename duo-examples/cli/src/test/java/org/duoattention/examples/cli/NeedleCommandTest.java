@@ -20,6 +20,37 @@ class NeedleCommandTest {
     Path directory;
 
     @Test
+    void whatIsKeptNeedNotBeFedAgain() throws IOException {
+        Path keep = Files.createDirectory(directory.resolve("keep"));
+        String[] command = {
+            "needle",
+            "--contexts",
+            "384",
+            "--depths",
+            "2",
+            "--samples",
+            "1",
+            "--out",
+            directory.resolve("o").toString(),
+            "--keep",
+            keep.toString(),
+            "--json",
+            "-"
+        };
+        JsonNode first = Cli.run(command).ok().json();
+        JsonNode second = Cli.run(command).ok().json();
+        assertThat(second.path("results")).isEqualTo(first.path("results"));
+        for (JsonNode line : second.path("summary")) {
+            assertThat(line.path("prefillTokensPerSecond").asDouble())
+                    .as("nothing was fed")
+                    .isZero();
+        }
+        command[8] = keep.resolve("absent").toString();
+        command[10] = keep.resolve("absent").toString();
+        assertThat(Cli.run(command).sentence()).contains("--keep", "absent");
+    }
+
+    @Test
     void theEmbeddedModelShowsWhatRetrievalHeadsDo() throws IOException {
         Path out = directory.resolve("maps");
         JsonNode json = Cli.run(

@@ -23,6 +23,8 @@ import org.duoattention.identify.text.HaystackText;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /** The command line as a process of its own: exit codes, Ctrl-C, and jars put on the path. */
 @Timeout(value = 5, unit = TimeUnit.MINUTES)
@@ -86,6 +88,64 @@ class ProcessTest {
         try (Stream<Path> left = Files.list(directory)) {
             assertThat(left).containsExactly(prompt);
         }
+    }
+
+    @Test
+    void aPrefillThatWasInterruptedGoesOnWhereItStopped() throws Exception {
+        assumeThat(System.getProperty("os.name")).as("signals are sent by kill").isIn("Linux", "Mac OS X");
+        Path prompt =
+                Files.writeString(directory.resolve("prompt.txt"), longText().substring(0, 60_000));
+        Path cache = directory.resolve("prompt.cache");
+        Process process = longPrefill(prompt, "--prompt-cache", cache.toString());
+        try (BufferedReader err = process.errorReader(StandardCharsets.UTF_8)) {
+            String line = err.readLine();
+            while (line != null && !line.startsWith("prefill: ")) {
+                line = err.readLine();
+            }
+            new ProcessBuilder("kill", "-INT", String.valueOf(process.pid()))
+                    .start()
+                    .waitFor();
+            assertThat(process.waitFor(1, TimeUnit.MINUTES)).isTrue();
+            assertThat(process.exitValue()).isEqualTo(130);
+            assertThat(err.lines()).anyMatch(last -> last.startsWith("kept the cache of "));
+        } finally {
+            process.destroyForcibly();
+        }
+        JsonNode resumed = resultOf(longPrefill(prompt, "--prompt-cache", cache.toString()));
+        assertThat(resumed.path("restoredTokens").asInt())
+                .isPositive()
+                .isLessThan(resumed.path("promptTokens").asInt());
+        JsonNode straight = resultOf(longPrefill(
+                prompt, "--prompt-cache", directory.resolve("another.cache").toString()));
+        assertThat(straight.path("restoredTokens").asInt()).isZero();
+        assertThat(resumed.path("newIds")).isEqualTo(straight.path("newIds"));
+        assertThat(resumed.path("logits")).isEqualTo(straight.path("logits"));
+    }
+
+    private static Process longPrefill(Path prompt, String... more) throws IOException {
+        List<String> arguments = new ArrayList<>(List.of(
+                "generate",
+                "--model",
+                Cli.NANO.toString(),
+                "--prompt-file",
+                prompt.toString(),
+                "--policy",
+                "streaming",
+                "--chunk",
+                "64",
+                "--max-new-tokens",
+                "4",
+                "--logits",
+                "--json",
+                "-"));
+        arguments.addAll(List.of(more));
+        return start(CLASS_PATH, arguments.toArray(String[]::new));
+    }
+
+    private static JsonNode resultOf(Process process) throws Exception {
+        String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(process.waitFor()).isZero();
+        return JsonMapper.shared().readTree(out);
     }
 
     /** More than a hundred thousand tokens. */
