@@ -25,6 +25,8 @@ final class AttentionOperations {
 
     /** Slots below which a part of its own is not worth it. */
     private static final long SLOTS_PER_SPLIT = 128;
+    /** Memory for the results of parts, which no planner counts. */
+    private static final long MOST_PARTIAL_BYTES = 64L << 20;
 
     private final CudaDevice device;
 
@@ -69,10 +71,11 @@ final class AttentionOperations {
                 device.info().sharedBytes());
         SlabUnits units = units(slabs, tokens, mode);
         long rowBlocks = Math.ceilDiv(rows, (long) kernel.rows());
-        int splits = splits(slabs, rowBlocks, kernel.blocks());
+        long partBytes = (long) Float.BYTES * units.count() * rows * (dim + 2);
+        int splits = splits(slabs, rowBlocks, kernel.blocks(), MOST_PARTIAL_BYTES / partBytes);
         boolean merged = splits > 1 || kernel.alwaysMerges();
         // Before the variables: more scratch memory may need a flush.
-        long partials = merged ? launches.scratch(4L * units.count() * rows * splits * (dim + 2)) : 0;
+        long partials = merged ? launches.scratch(splits * partBytes) : 0;
         long variables = units.variables(launches);
         long bits = Launches.bits(scaled(scale));
         long width = shape.queryWidth();
@@ -127,7 +130,7 @@ final class AttentionOperations {
     }
 
     /** Into how many parts the slots of a head are cut: so many that the heads that retain everything fill the device. */
-    private int splits(List<CudaSlab> slabs, long rowBlocks, int resident) {
+    private int splits(List<CudaSlab> slabs, long rowBlocks, int resident, long most) {
         int heads = 0;
         int unbounded = 0;
         long capacity = 0;
@@ -138,7 +141,8 @@ final class AttentionOperations {
         }
         long wanted = (long) device.info().multiprocessors() * resident;
         long blocks = rowBlocks * (unbounded > 0 ? unbounded : heads);
-        return (int) Math.clamp(Math.ceilDiv(wanted, blocks), 1, Math.max(1, capacity / SLOTS_PER_SPLIT));
+        long worthwhile = Math.min(most, capacity / SLOTS_PER_SPLIT);
+        return (int) Math.clamp(Math.ceilDiv(wanted, blocks), 1, Math.max(1, worthwhile));
     }
 
     /** Queues the scoring of a slab's last append, whose queries these are. */
