@@ -1,4 +1,4 @@
-// Attention of few query rows (a decode step) over a long head, on the tensor cores: split-KV flash-decoding (arXiv 2311.01282). It is
+// Attention of few query rows (a decode step, or the tokens of a proposal) over a long head, on the tensor cores: split-KV flash-decoding (arXiv 2311.01282). It is
 // bound by the bytes of the cache: every key and value row is read once for all query heads that share it, straight into registers,
 // and converted there; nothing is staged in shared memory.
 //
@@ -11,8 +11,9 @@
 // to 22 bits. Codes of 4 and 8 bits are exact as F16 and BF16; scale and offset are applied in F32: with code c, scale s and offset
 // o,  q k = s (q c) + o sum(q)  per group, and  p v = (p s) c + p o.
 //
-// Launch: 128 threads; grid x = splits, y = units. A block takes one part of the ordinals of one head; how many parts there are does
-// not depend on how long the slab is. The parts are joined by attention_merge.cu.
+// Launch: 128 threads; grid x = splits * row blocks, y = units. A block takes one part of the ordinals of one head; how many parts there
+// are does not depend on how long the slab is. The parts are joined by attention_merge.cu. Blocks of 8 rows over the same part
+// follow each other, so that all but the first find it in the second-level cache.
 //   q         F32 [tokens, width]
 //   partials  F32 [units][rows][splits][DIM + 2]: maximum, sum, values
 //   scale     factor on the products, times log2(e): exponentials are powers of two
@@ -123,7 +124,7 @@ static __device__ __forceinline__ u32 scale_of(const char *scales, i64 slot, int
 
 template <int FORMAT, int DIM, int GROUPS>
 static __device__ __forceinline__ void decode(
-        const float *q, float *partials, const Unit *units, int tokens, int width, int group, float scale) {
+        const float *q, float *partials, const Unit *units, int tokens, int width, int group, int splits, float scale) {
     typedef Shares<FORMAT, DIM, GROUPS> S;
     constexpr bool KEYS_BRAIN = FORMAT == FORMAT_BF16;
     constexpr bool VALUES_BRAIN = FORMAT != FORMAT_F16;
@@ -133,12 +134,15 @@ static __device__ __forceinline__ void decode(
     __shared__ float maxima[WARPS][MOST_ROWS];
     __shared__ float sums[WARPS][MOST_ROWS];
     const Unit &unit = units[blockIdx.y];
-    const int splits = gridDim.x;
+    const int row_blocks = gridDim.x / splits;
+    const int split = blockIdx.x / row_blocks;
+    const int first_row = blockIdx.x % row_blocks * MOST_ROWS;
+    const int all_rows = tokens * group;
+    const int rows = all_rows - first_row < MOST_ROWS ? all_rows - first_row : MOST_ROWS;
     const int warp = threadIdx.x / 32;
     const int lane = threadIdx.x % 32;
     const int eighth = lane / 4;  // slot of a tile of keys, elements of values, query row of an operand
     const int quarter = lane % 4;  // elements of keys, slots of values, two query rows of a result
-    const int rows = tokens * group;
 
     // Queries: row `eighth`, this lane's share of the elements, scaled so that the largest is between 1 and 2.
     u32 query[STEPS][2];
@@ -148,7 +152,8 @@ static __device__ __forceinline__ void decode(
     {
         float elements[S::KEY_SHARE];
         float largest = 0.0f;
-        const float *from = q + (i64)(eighth / group) * width + (unit.head * group + eighth % group) * DIM;
+        const int row = first_row + eighth;
+        const float *from = q + (i64)(row / group) * width + (unit.head * group + row % group) * DIM;
 #pragma unroll
         for (int i = 0; i < S::KEY_SHARE; i++) {
             elements[i] = eighth < rows ? scale * from[S::key_element(quarter, i)] : 0.0f;
@@ -191,15 +196,15 @@ static __device__ __forceinline__ void decode(
     i64 row_window[2];
 #pragma unroll
     for (int n = 0; n < 2; n++) {
-        int row = 2 * quarter + n;
-        row_end[n] = row < rows ? unit.causal_end + row / group : 0;
-        row_window[n] = window_from(unit, row / group);
+        int token = (first_row + 2 * quarter + n) / group;
+        row_end[n] = 2 * quarter + n < rows ? unit.causal_end + token : 0;
+        row_window[n] = window_from(unit, token);
     }
-    i64 end = unit.causal_end + tokens - 1;
+    i64 end = unit.causal_end + (first_row + rows - 1) / group;
     end = end < unit.end2 ? end : unit.end2;
     i64 part = (end + splits - 1) / splits;
     part = (part + WARPS * TILE - 1) / (WARPS * TILE) * (WARPS * TILE);
-    const i64 from = blockIdx.x * part;
+    const i64 from = split * part;
     end = from + part < end ? from + part : end;
 
     float maximum[2] = {MINUS_INFINITY, MINUS_INFINITY};
@@ -383,7 +388,7 @@ static __device__ __forceinline__ void decode(
             float factor = fast_exp2(maxima[w][row] - most);
             total = fmaf(factor, d == DIM ? sums[w][row] : merged[w][row][d], total);
         }
-        float *partial = partials + (((i64)blockIdx.y * rows + row) * splits + blockIdx.x) * (DIM + 2);
+        float *partial = partials + (((i64)blockIdx.y * all_rows + first_row + row) * splits + split) * (DIM + 2);
         if (d == DIM) {
             partial[0] = most;
             partial[1] = total;
@@ -396,8 +401,8 @@ static __device__ __forceinline__ void decode(
 // BLOCKS of them run on a multiprocessor at a time (AttentionKernel.java knows).
 #define DECODE(NAME, FORMAT, DIM, GROUPS, BLOCKS)                                                                                \
     extern "C" __global__ void __launch_bounds__(WARPS * 32, BLOCKS) NAME(                                                       \
-            const float *q, float *partials, const Unit *units, int tokens, int width, int group, float scale) {                 \
-        decode<FORMAT, DIM, GROUPS>(q, partials, units, tokens, width, group, scale);                                            \
+            const float *q, float *partials, const Unit *units, int tokens, int width, int group, int splits, float scale) {     \
+        decode<FORMAT, DIM, GROUPS>(q, partials, units, tokens, width, group, splits, scale);                                    \
     }
 
 DECODE(decode_f16_64, FORMAT_F16, 64, 1, 3)

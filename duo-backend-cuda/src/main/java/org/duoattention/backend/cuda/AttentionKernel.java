@@ -38,6 +38,11 @@ record AttentionKernel(Form form, String name, int rows, int threads, int shared
     private static final int SIMT_ROWS = 16;
     private static final int SIMT_TILE = 32;
     private static final int DECODE_ROWS = 8;
+    /** Rows up to which reading the slots once more, from the second-level cache, is cheaper than a tile of idle rows. */
+    private static final int DENSE_DECODE_ROWS = 16;
+    /** As {@link #DENSE_DECODE_ROWS}, where a tile costs twice the products and its codes are widened first. */
+    private static final int QUANTIZED_DECODE_ROWS = 32;
+
     private static final int PREFILL_ROWS = 128;
 
     /**
@@ -53,21 +58,19 @@ record AttentionKernel(Form form, String name, int rows, int threads, int shared
         }
         String variant =
                 SlabOperations.suffix(format) + "_" + dim + (format instanceof BlockFormat.Grouped ? "_" + groups : "");
-        if (rows > DECODE_ROWS) {
-            boolean dense = format instanceof BlockFormat.Dense;
-            int shared = prefillSharedBytes(format, dim, groups);
-            return shared > mostShared
-                    ? simt(format, dim)
-                    : new AttentionKernel(
-                            Form.PREFILL, "prefill_" + variant, PREFILL_ROWS, dense ? 128 : 256, shared, dense ? 2 : 1);
-        }
+        boolean dense = format instanceof BlockFormat.Dense;
         // A lane's share of a row of 4-bit values in groups of 32 is less than a word.
         boolean small = format instanceof BlockFormat.Grouped grouped && grouped.bits() == 4 && grouped.group() < 64;
-        if (small) {
+        if (rows <= (dense ? DENSE_DECODE_ROWS : QUANTIZED_DECODE_ROWS) && !small) {
+            boolean wide = dim == 128 && (dense || groups == 4);
+            return new AttentionKernel(Form.DECODE, "decode_" + variant, DECODE_ROWS, 128, 0, wide ? 2 : 3);
+        }
+        int shared = prefillSharedBytes(format, dim, groups);
+        if (rows <= SIMT_ROWS && small || shared > mostShared) {
             return simt(format, dim);
         }
-        boolean wide = dim == 128 && (format instanceof BlockFormat.Dense || groups == 4);
-        return new AttentionKernel(Form.DECODE, "decode_" + variant, DECODE_ROWS, 128, 0, wide ? 2 : 3);
+        return new AttentionKernel(
+                Form.PREFILL, "prefill_" + variant, PREFILL_ROWS, dense ? 128 : 256, shared, dense ? 2 : 1);
     }
 
     /** Groups of a row that the tensor-core kernels are made for; 1 for a dense row, 0 when they are not. */

@@ -94,7 +94,7 @@ final class AttentionOperations {
                     splits,
                     bits
                 };
-            case DECODE -> new long[] {q.address(), partials, variables, tokens, width, group, bits};
+            case DECODE -> new long[] {q.address(), partials, variables, tokens, width, group, splits, bits};
             case PREFILL ->
                 new long[] {q.address(), out.address(), partials, variables, tokens, width, group, splits, bits};
         };
