@@ -6,6 +6,8 @@
 #include "linear.cuh"
 #include "quantized.cuh"
 
+// The backward of these layers, out[t, k] = sum of x[t, n] * weight[n, k] with x the gradient of the output, is the same
+// product with the transposed weight; it may be added to what is there, for layers that read the same input.
 #define TILE 64
 #define STEP 16
 // Four more columns: still aligned for float4, and the rows begin in different banks.
@@ -13,6 +15,8 @@
 
 template <typename T>
 struct DenseWeight {
+    // Whether numbers that follow each other in memory have the same row.
+    static const bool by_rows = true;
     const T* weight;
     int in;
 
@@ -23,6 +27,7 @@ struct DenseWeight {
 
 template <int Bits>
 struct QuantizedWeight {
+    static const bool by_rows = true;
     const u8* codes;
     i64 stride;
     const void* scales;
@@ -36,9 +41,21 @@ struct QuantizedWeight {
     }
 };
 
+// The transpose of a weight.
+template <typename W>
+struct Transposed {
+    static const bool by_rows = false;
+    W weight;
+
+    __device__ __forceinline__ float at(int row, int column) const {
+        return weight.at(column, row);
+    }
+};
+
 template <typename W>
 __device__ void gemm(
-    const float* x, int in, int tokens, W weight, const void* bias, int bias_type, float* out, int outputs) {
+    const float* x, int in, int tokens, W weight, const void* bias, int bias_type, float* out, int outputs,
+    int added) {
     __shared__ __align__(16) float xs[STEP][PITCH];
     __shared__ __align__(16) float ws[STEP][PITCH];
     int first_token = blockIdx.y * TILE;
@@ -55,7 +72,11 @@ __device__ void gemm(
             xs[at][line] = inside && first_token + line < tokens
                 ? x[static_cast<i64>(first_token + line) * in + k + at]
                 : 0.0f;
-            ws[at][line] = inside && first_output + line < outputs ? weight.at(first_output + line, k + at) : 0.0f;
+            int w_line = W::by_rows ? line : i % TILE;
+            int w_at = W::by_rows ? at : i / TILE;
+            ws[w_at][w_line] = k + w_at < in && first_output + w_line < outputs
+                ? weight.at(first_output + w_line, k + w_at)
+                : 0.0f;
         }
         __syncthreads();
 #pragma unroll
@@ -81,7 +102,9 @@ __device__ void gemm(
             int token = first_token + 4 * row + i;
             int output = first_output + 4 * column + j;
             if (token < tokens && output < outputs) {
-                out[static_cast<i64>(token) * outputs + output] = sums[i][j] + load_bias(bias, bias_type, output);
+                float* target = out + static_cast<i64>(token) * outputs + output;
+                float sum = sums[i][j] + load_bias(bias, bias_type, output);
+                *target = added ? *target + sum : sum;
             }
         }
     }
@@ -91,7 +114,12 @@ __device__ void gemm(
     extern "C" __global__ void __launch_bounds__(256) duo_gemm_exact_##name(                                  \
         const float* x, int in, int tokens, const T* weight, const void* bias, int bias_type, float* out,     \
         int outputs) {                                                                                        \
-        gemm(x, in, tokens, DenseWeight<T>{weight, in}, bias, bias_type, out, outputs);                       \
+        gemm(x, in, tokens, DenseWeight<T>{weight, in}, bias, bias_type, out, outputs, 0);                    \
+    }                                                                                                         \
+    extern "C" __global__ void __launch_bounds__(256) duo_gemm_backward_##name(                               \
+        const float* x, int in, int tokens, const T* weight, float* out, int outputs, int added) {            \
+        Transposed<DenseWeight<T>> transposed = {{weight, outputs}};                                          \
+        gemm(x, in, tokens, transposed, nullptr, NO_NUMBERS, out, outputs, added);                            \
     }
 
 DUO_GEMM(f32, float)
@@ -103,7 +131,13 @@ DUO_GEMM(bf16, BF16)
         const float* x, int in, int tokens, const u8* codes, long long stride, const void* scales, int kind,    \
         int group, const void* bias, int bias_type, float* out, int outputs) {                                  \
         QuantizedWeight<bits> weight = {codes, stride, scales, kind, group, in / group};                        \
-        gemm(x, in, tokens, weight, bias, bias_type, out, outputs);                                             \
+        gemm(x, in, tokens, weight, bias, bias_type, out, outputs, 0);                                          \
+    }                                                                                                           \
+    extern "C" __global__ void __launch_bounds__(256) duo_gemm_backward_int##bits(                              \
+        const float* x, int in, int tokens, const u8* codes, long long stride, const void* scales, int kind,    \
+        int group, float* out, int outputs, int added) {                                                        \
+        Transposed<QuantizedWeight<bits>> transposed = {{codes, stride, scales, kind, group, outputs / group}}; \
+        gemm(x, in, tokens, transposed, nullptr, NO_NUMBERS, out, outputs, added);                              \
     }
 
 DUO_GEMM_QUANTIZED(4)

@@ -1,12 +1,12 @@
 // Rotary position embedding (RoFormer, arXiv 2104.09864), in place: elements i and i + pairs of a head form pair i.
 //
 // Angles are computed in double precision: a float angle is wrong by 0.06 rad at a million tokens. One block per token
-// computes its cosines and sines once, for all heads. Dynamic shared memory: 2 * pairs floats.
+// computes its cosines and sines once, for all heads. `direction` is 1, or -1 for the rotation back. Dynamic shared memory: 2 * pairs floats.
 #include "prelude.cuh"
 
 extern "C" __global__ void __launch_bounds__(256) duo_rope(
     float* x, int width, int head_dim, const double* frequencies, int pairs, double attention_factor,
-    const long long* position) {
+    double direction, const long long* position) {
     DUO_SHARED(float, cosines);
     float* sines = cosines + pairs;
     i64 at = *position + blockIdx.x;
@@ -16,7 +16,7 @@ extern "C" __global__ void __launch_bounds__(256) duo_rope(
         double cosine;
         sincos(angle, &sine, &cosine);
         cosines[i] = static_cast<float>(cosine * attention_factor);
-        sines[i] = static_cast<float>(sine * attention_factor);
+        sines[i] = static_cast<float>(direction * sine * attention_factor);
     }
     __syncthreads();
     float* row = x + static_cast<i64>(blockIdx.x) * width;

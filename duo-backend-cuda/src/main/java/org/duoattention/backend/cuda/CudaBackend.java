@@ -115,7 +115,8 @@ public final class CudaBackend implements AttentionBackend {
 
     @Override
     public Device open(Map<String, String> options) {
-        CudaOptions read = CudaOptions.of(options);
+        CudaOptions given = CudaOptions.of(options);
+        CudaOptions read = library().equals(Driver.DEFAULT_LIBRARY) ? given : given.withoutLibraries();
         Answer answer = read.device().isEmpty()
                 ? drivers().first(Optional.empty())
                 : drivers().look(read.device().getAsInt());

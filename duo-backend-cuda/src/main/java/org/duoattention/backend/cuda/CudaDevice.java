@@ -25,8 +25,7 @@ import org.duoattention.backend.cuda.kernel.KernelImages;
 
 /** One GPU: its memory, its kernels, and the streams that work on it. */
 final class CudaDevice implements Device {
-    private static final Set<Capability> CAPABILITIES =
-            Collections.unmodifiableSet(EnumSet.complementOf(EnumSet.of(Capability.GRADIENTS)));
+    private static final Set<Capability> CAPABILITIES = Collections.unmodifiableSet(EnumSet.allOf(Capability.class));
     private static final long STAGING_BYTES = 16L << 20;
 
     private final CudaOptions options;

@@ -37,6 +37,11 @@ record CudaOptions(OptionalInt device, boolean exact, boolean libraries) {
                 oneOf(options, LIBRARIES, "auto", "none").equals("auto"));
     }
 
+    /** The same without NVIDIA's libraries: they go with NVIDIA's driver only. */
+    CudaOptions withoutLibraries() {
+        return new CudaOptions(device, exact, false);
+    }
+
     private static int ordinal(String chosen) {
         try {
             return Integer.parseInt(chosen);

@@ -31,6 +31,7 @@ final class CudaStream implements ComputeStream {
     private final Arguments arguments;
     private final DenseOperations dense;
     private final Linears linears;
+    private final CudaGradients gradients;
     private boolean closed;
 
     CudaStream(CudaDevice device, Launches launches, Consumer<CudaStream> onClose) {
@@ -40,6 +41,14 @@ final class CudaStream implements ComputeStream {
         this.arguments = new Arguments(device);
         this.dense = new DenseOperations(device, launches);
         this.linears = new Linears(device, launches);
+        this.gradients = new CudaGradients(
+                () -> {
+                    requireOpen();
+                    launches.begin(VARIABLE_BYTES);
+                },
+                device,
+                launches,
+                dense);
     }
 
     private void requireOwner() {
@@ -264,7 +273,7 @@ final class CudaStream implements ComputeStream {
     @Override
     public Gradients gradients() {
         requireOpen();
-        throw new UnsupportedCapabilityException(device.backendId(), Capability.GRADIENTS);
+        return gradients;
     }
 
     /** Waits for everything queued; called by any thread that closes a tensor or slab. */

@@ -109,12 +109,17 @@ final class DenseOperations {
         }
     }
 
-    private static int normThreads(long group) {
+    static int normThreads(long group) {
         long threads = Math.ceilDiv(Math.ceilDiv(group, NORM_ELEMENTS), WARP) * WARP;
         return (int) Math.min(MOST_NORM_THREADS, threads);
     }
 
     void rope(CudaTensor x, int headDim, Rope rope, long position) {
+        rotate(x, headDim, rope, position, 1);
+    }
+
+    /** Rotates, or with a direction of -1 rotates back. */
+    void rotate(CudaTensor x, int headDim, Rope rope, long position, double direction) {
         if (x.spec().elements() > 0) {
             launches.launch(
                     kernels.get("rope", "duo_rope"),
@@ -129,6 +134,7 @@ final class DenseOperations {
                     frequencies.address(rope, launches),
                     rope.pairs(),
                     Double.doubleToRawLongBits(rope.attentionFactor()),
+                    Double.doubleToRawLongBits(direction),
                     launches.var(position));
         }
     }

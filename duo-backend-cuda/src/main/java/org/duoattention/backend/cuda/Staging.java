@@ -1,6 +1,7 @@
 package org.duoattention.backend.cuda;
 
 import java.lang.foreign.MemorySegment;
+import java.util.stream.IntStream;
 import org.duoattention.backend.cuda.driver.Context;
 import org.duoattention.backend.cuda.driver.Driver;
 import org.duoattention.backend.cuda.driver.PinnedMemory;
@@ -11,6 +12,12 @@ import org.duoattention.backend.cuda.driver.PinnedMemory;
  */
 final class Staging implements AutoCloseable {
     private static final int HALVES = 2;
+    /** Copies from here on are made by several threads. */
+    private static final long PARALLEL_BYTES = 4 << 20;
+
+    private static final int PARTS = 8;
+    /** Memory that it can read is not confined to one thread. */
+    private static final Thread ANOTHER_THREAD = Thread.ofVirtual().unstarted(() -> {});
 
     private final Context context;
     private final Driver driver;
@@ -40,10 +47,24 @@ final class Staging implements AutoCloseable {
         for (long at = 0; at < bytes; at += half) {
             long count = Math.min(half, bytes - at);
             MemorySegment pinned = free(count);
-            MemorySegment.copy(source, at, pinned, 0, count);
+            fill(source, at, pinned);
             driver.copyToDevice(pinned, target + at, count, stream);
             queued(stream);
         }
+    }
+
+    /** One thread reads a mapped file slower than a bus takes it. */
+    private static void fill(MemorySegment source, long at, MemorySegment pinned) {
+        long bytes = pinned.byteSize();
+        if (bytes < PARALLEL_BYTES || !source.isAccessibleBy(ANOTHER_THREAD)) {
+            MemorySegment.copy(source, at, pinned, 0, bytes);
+            return;
+        }
+        long part = Math.ceilDiv(bytes, PARTS);
+        IntStream.range(0, PARTS).parallel().forEach(i -> {
+            long from = Math.min(bytes, i * part);
+            MemorySegment.copy(source, at + from, pinned, from, Math.min(bytes, from + part) - from);
+        });
     }
 
     /** Copies to the host and waits for it, and so for everything queued before. The context is current. */

@@ -1,10 +1,7 @@
 package org.duoattention.backend.cuda;
 
-import java.util.EnumSet;
 import java.util.Map;
-import java.util.Set;
 import org.duoattention.api.backend.AttentionBackend;
-import org.duoattention.api.backend.Capability;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.backend.cuda.kernel.DirectoryImages;
 import org.duoattention.tck.AttentionBackendContract;
@@ -17,16 +14,14 @@ class CudaEmulationTest extends AttentionBackendContract {
     }
 
     @Override
-    protected Set<Capability> unsupported() {
-        return EnumSet.of(Capability.GRADIENTS);
-    }
-
-    @Override
     protected Map<String, String> options() {
         return Map.of("libraries", "none");
     }
 
-    /** Tensor cores take both operands of a product in the type that the weight or the cache has. */
+    /**
+     * Tensor cores take both operands of a product in the type of the weight or of the cache: half a unit in the last place
+     * of it.
+     */
     @Override
     protected double operandRounding(DType stored) {
         return switch (stored) {

@@ -220,7 +220,7 @@ public final class EmulatedDriver {
     }
 
     /** The module's directory, from wherever in the repository the tests are run. */
-    private static Path module() {
+    static Path module() {
         Path directory = Path.of("").toAbsolutePath();
         while (directory != null) {
             for (Path candidate : List.of(directory, directory.resolve("duo-backend-cuda"))) {
