@@ -159,7 +159,9 @@ final class CudaGradients implements Gradients {
         begin.run();
         CudaTensor target = arguments.activationTarget("the gradient", gradient);
         Arguments.rotation(target, headDim, rope, position);
-        dense.rotate(target, headDim, rope, position, -1);
+        synchronized (launches) {
+            dense.rotate(target, headDim, rope, position, -1);
+        }
     }
 
     @Override
@@ -343,17 +345,22 @@ final class CudaGradients implements Gradients {
         requireGates(f, gates);
         sameOrApart(result, f);
         sameOrApart(result, s);
+        if (f.spec().elements() == 0) {
+            return;
+        }
         long width = f.spec().extent(1);
-        elementwise(
-                "duo_blend",
-                f,
-                f.address(),
-                s.address(),
-                variables(gates),
-                result.address(),
-                f.spec().elements(),
-                width,
-                width / gates.length);
+        synchronized (launches) {
+            elementwise(
+                    "duo_blend",
+                    f,
+                    f.address(),
+                    s.address(),
+                    variables(gates),
+                    result.address(),
+                    f.spec().elements(),
+                    width,
+                    width / gates.length);
+        }
     }
 
     private static void requireGates(CudaTensor rows, float[] gates) {
@@ -399,21 +406,23 @@ final class CudaGradients implements Gradients {
             apart(sums, other);
         }
         long width = f.spec().extent(1);
-        launches.launch(
-                kernels.get("gradients", "duo_blend_backward"),
-                gates.length,
-                1,
-                1,
-                SUM_THREADS,
-                0,
-                f.address(),
-                s.address(),
-                variables(gates),
-                d.address(),
-                to.address(),
-                sums.address(),
-                f.spec().extent(0),
-                width,
-                width / gates.length);
+        synchronized (launches) {
+            launches.launch(
+                    kernels.get("gradients", "duo_blend_backward"),
+                    gates.length,
+                    1,
+                    1,
+                    SUM_THREADS,
+                    0,
+                    f.address(),
+                    s.address(),
+                    variables(gates),
+                    d.address(),
+                    to.address(),
+                    sums.address(),
+                    f.spec().extent(0),
+                    width,
+                    width / gates.length);
+        }
     }
 }

@@ -19,7 +19,10 @@ import org.duoattention.api.backend.Tensor;
 import org.duoattention.api.backend.UnsupportedCapabilityException;
 import org.duoattention.api.cache.SlotTable;
 
-/** Checks arguments and queues kernels. */
+/**
+ * Checks arguments and queues kernels. An operation holds the lock of the queue: whoever closes a tensor meanwhile flushes
+ * the queue before it or after it.
+ */
 final class CudaStream implements ComputeStream {
     /** More than any operation but an embedding sets. */
     private static final int VARIABLE_BYTES = 64 << 10;
@@ -77,7 +80,10 @@ final class CudaStream implements ComputeStream {
         requireOpen();
         CudaTensor tensor = arguments.target(target);
         Arguments.hostBytes(source, tensor.spec().byteSize(), "the tensor " + tensor.spec());
-        launches.upload(source, tensor.address());
+        synchronized (launches) {
+            launches.begin(0);
+            launches.upload(source, tensor.address());
+        }
     }
 
     @Override
@@ -85,13 +91,19 @@ final class CudaStream implements ComputeStream {
         requireOpen();
         CudaTensor tensor = arguments.tensor(source);
         Arguments.hostBytes(target, tensor.spec().byteSize(), "the tensor " + tensor.spec());
-        launches.download(tensor.address(), target);
+        synchronized (launches) {
+            launches.begin(0);
+            launches.download(tensor.address(), target);
+        }
     }
 
     @Override
     public void synchronize() {
         requireOpen();
-        launches.finish();
+        synchronized (launches) {
+            launches.begin(0);
+            launches.finish();
+        }
     }
 
     @Override
@@ -112,7 +124,9 @@ final class CudaStream implements ComputeStream {
             }
         }
         apart(result, rows);
-        dense.embed(rows, ids, result);
+        synchronized (launches) {
+            dense.embed(rows, ids, result);
+        }
     }
 
     @Override
@@ -122,8 +136,10 @@ final class CudaStream implements ComputeStream {
         CudaTensor scale = arguments.weight("the weight", weight);
         CudaTensor result = arguments.activationTarget("the output", out);
         Arguments.norm(input, scale, result);
-        launches.begin(VARIABLE_BYTES);
-        dense.rmsNorm(input, scale, epsilon, result);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            dense.rmsNorm(input, scale, epsilon, result);
+        }
     }
 
     @Override
@@ -138,8 +154,10 @@ final class CudaStream implements ComputeStream {
         for (Projection projection : projections) {
             arguments.projection(input, projection);
         }
-        launches.begin(VARIABLE_BYTES);
-        linears.run(input, projections);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            linears.run(input, projections);
+        }
     }
 
     @Override
@@ -147,8 +165,10 @@ final class CudaStream implements ComputeStream {
         requireOpen();
         CudaTensor input = arguments.activationTarget("x", x);
         Arguments.rotation(input, headDim, rope, position);
-        launches.begin(VARIABLE_BYTES);
-        dense.rope(input, headDim, rope, position);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            dense.rope(input, headDim, rope, position);
+        }
     }
 
     @Override
@@ -161,8 +181,10 @@ final class CudaStream implements ComputeStream {
         sameShape(g, result);
         sameOrApart(result, g);
         sameOrApart(result, u);
-        launches.begin(VARIABLE_BYTES);
-        dense.swiGlu(g, u, result);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            dense.swiGlu(g, u, result);
+        }
     }
 
     @Override
@@ -172,8 +194,10 @@ final class CudaStream implements ComputeStream {
         CudaTensor input = arguments.activation("x", x);
         sameShape(sum, input);
         sameOrApart(sum, input);
-        launches.begin(VARIABLE_BYTES);
-        dense.add(sum, input);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            dense.add(sum, input);
+        }
     }
 
     @Override
@@ -187,8 +211,10 @@ final class CudaStream implements ComputeStream {
         sameOrApart(sum, input);
         Arguments.norm(sum, scale, result);
         apart(result, input);
-        launches.begin(VARIABLE_BYTES);
-        dense.addRmsNorm(sum, input, scale, epsilon, result);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            dense.addRmsNorm(sum, input, scale, epsilon, result);
+        }
     }
 
     @Override
@@ -197,8 +223,10 @@ final class CudaStream implements ComputeStream {
         CudaTensor keys = arguments.activation("k", k);
         CudaTensor values = arguments.activation("v", v);
         sameShape(keys, values);
-        launches.begin(VARIABLE_BYTES);
-        device.slabs().append(launches, slab, keys, values);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            device.slabs().append(launches, slab, keys, values);
+        }
     }
 
     @Override
@@ -216,8 +244,10 @@ final class CudaStream implements ComputeStream {
         if (mode == PrefillMode.WINDOW) {
             require(Capability.WINDOW_PREFILL);
         }
-        launches.begin(VARIABLE_BYTES);
-        device.slabs().attendAll(launches, slabs, queries, scale, mode, result);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            device.slabs().attendAll(launches, slabs, queries, scale, mode, result);
+        }
     }
 
     @Override
@@ -229,15 +259,19 @@ final class CudaStream implements ComputeStream {
     @Override
     public SlotTable slots(Slab slab, int head) {
         requireOpen();
-        launches.begin(VARIABLE_BYTES);
-        return device.slabs().slots(launches, slab, head);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            return device.slabs().slots(launches, slab, head);
+        }
     }
 
     @Override
     public void compact(Slab slab, List<int[]> keep) {
         requireOpen();
-        launches.begin(VARIABLE_BYTES);
-        device.slabs().compact(launches, slab, keep);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            device.slabs().compact(launches, slab, keep);
+        }
     }
 
     @Override
@@ -258,16 +292,20 @@ final class CudaStream implements ComputeStream {
     public void save(Slab slab, MemorySegment target) {
         requireOpen();
         require(Capability.SNAPSHOT);
-        launches.begin(VARIABLE_BYTES);
-        device.slabs().save(launches, slab, target);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            device.slabs().save(launches, slab, target);
+        }
     }
 
     @Override
     public void restore(Slab slab, MemorySegment source) {
         requireOpen();
         require(Capability.SNAPSHOT);
-        launches.begin(VARIABLE_BYTES);
-        device.slabs().restore(launches, slab, source);
+        synchronized (launches) {
+            launches.begin(VARIABLE_BYTES);
+            device.slabs().restore(launches, slab, source);
+        }
     }
 
     @Override

@@ -54,6 +54,9 @@ final class Launches implements AutoCloseable {
     private DeviceMemory.@Nullable Block scratch;
     private int variableSet;
     private int variableBytes;
+    /** Whether variables were set that no launch has followed yet: a flush would lose them. */
+    private boolean unused;
+
     private boolean idle = true;
     private boolean closed;
 
@@ -128,6 +131,7 @@ final class Launches implements AutoCloseable {
             throw new IllegalArgumentException(
                     mostVariableBytes + " bytes of variables exceed the " + VARIABLE_BYTES + " there are");
         }
+        unused = false;
         if (variableBytes + mostVariableBytes > VARIABLE_BYTES || queue.size() >= MOST_QUEUED) {
             flush();
         }
@@ -143,6 +147,7 @@ final class Launches implements AutoCloseable {
             context.enter();
             driver.call("cuEventSynchronize", variableEvents[variableSet]);
         }
+        unused = true;
         variableBytes = Math.ceilDiv(at + bytes, VARIABLE_ALIGNMENT) * VARIABLE_ALIGNMENT;
         return at;
     }
@@ -193,12 +198,20 @@ final class Launches implements AutoCloseable {
                             + gridZ + ", " + threads + " threads, " + sharedBytes + " bytes of shared memory and "
                             + arguments.length + " arguments");
         }
+        unused = false;
         queue.add(new Launch(kernel, (int) gridX, (int) gridY, (int) gridZ, threads, sharedBytes, arguments));
     }
 
-    /** Hands everything queued to the driver. */
+    /**
+     * Hands everything queued to the driver.
+     *
+     * @throws IllegalStateException in the middle of an operation that has set variables and not launched what reads them
+     */
     synchronized void flush() {
         requireOpen();
+        if (unused) {
+            throw new IllegalStateException("variables are set after what needs a flush, not before");
+        }
         if (queue.isEmpty()) {
             variableBytes = 0;
             return;
@@ -250,6 +263,7 @@ final class Launches implements AutoCloseable {
     /** As {@link #finish}; nothing happens after close, which finished everything. */
     synchronized void finishUnlessClosed() {
         if (!closed) {
+            begin(0);
             finish();
         }
     }
@@ -316,6 +330,7 @@ final class Launches implements AutoCloseable {
             return;
         }
         try {
+            begin(0);
             finish();
         } finally {
             closed = true;

@@ -87,8 +87,8 @@ class KnownAnswersEmulationTest {
     }
 
     private static Model open(Path directory, String name) {
-        AttentionBackend backend = new CudaBackend(
-                EmulatedDriver.library().toString(), new DirectoryImages(EmulatedDriver.kernels()));
+        AttentionBackend backend =
+                new CudaBackend(EmulatedDriver.library().toString(), new DirectoryImages(EmulatedDriver.kernels()));
         Duo duo = new Duo(
                 new Backends(ProviderRegistry.of("backend", List.of(backend), AttentionBackend::id)),
                 Duo.loadPolicies(),
