@@ -27,8 +27,9 @@ import org.duoattention.backend.cuda.probe.Gpu;
  *
  * <p>Option {@code device}: number of the GPU, by default the first that can be used. Option {@code activations}: {@code
  * rounded}, the default, or {@code exact}. With {@code rounded} tensor cores compute layers of more than eight tokens: the
- * input is rounded to the type of a 16-bit weight, or to bfloat16 where the weight is quantised, and sums are F32. With
- * {@code exact} everything is computed in F32, as on the CPU. Option {@code libraries}: {@code auto}, the default, or
+ * input is rounded to the type of a 16-bit weight, or to bfloat16 where the weight is quantised, and sums are F32; the
+ * queries and probabilities of a prefill are rounded to the type of a 16-bit cache. With {@code exact} everything is computed
+ * in F32, as on the CPU; over a quantised cache it always is, to that precision. Option {@code libraries}: {@code auto}, the default, or
  * {@code none}: whether NVIDIA's libraries compute what they compute faster, where they are found.
  *
  * <p>System property {@code duo.cuda.driver}: the driver's library, by default {@code libcuda.so.1}. Where kernels come from is told by {@link StandardKernelImages}.
