@@ -61,7 +61,7 @@ class ArchitectureTest {
         "quant, 1",
         "core, 25",
         "backend.cpu, 30",
-        "backend.cuda, 1",
+        "backend.cuda, 30",
         "identify, 10",
         "examples.policy, 1",
         "examples.quickstart, 1",
@@ -104,12 +104,15 @@ class ArchitectureTest {
     }
 
     @Test
-    void nativeBindingsStayInTheCudaBackend() {
+    void nativeBindingsStayInOnePackageOfTheCudaBackend() {
+        String home = ROOT + "backend.cuda.blas..";
+        looksAt(ALL.that(resideInAPackage(home)), 3);
+
         noClasses()
                 .should()
                 .dependOnClassesThat()
                 .resideInAPackage("org.bytedeco..")
-                .check(looksAt(ALL.that(outside(ROOT + "backend.cuda..")), 200));
+                .check(looksAt(ALL.that(outside(home)), 200));
     }
 
     @Test
