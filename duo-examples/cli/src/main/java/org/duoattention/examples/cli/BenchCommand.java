@@ -226,7 +226,7 @@ final class BenchCommand implements Callable<Integer> {
 
     private static void checkInterruption() {
         if (Thread.interrupted()) {
-            throw new Interruption();
+            throw new Interruption("interrupted while measuring; nothing was written");
         }
     }
 

@@ -119,7 +119,7 @@ final class Conversation implements AutoCloseable {
         console.flush();
         messages.add(Map.of("role", "assistant", "content", answer.toString()));
         if (Thread.currentThread().isInterrupted()) {
-            throw new Interruption();
+            throw new Interruption("interrupted while generating");
         }
     }
 

@@ -254,7 +254,7 @@ final class GenerateCommand implements Callable<Integer> {
                     results.out().println();
                     results.flush();
                     if (finished.reason() == FinishReason.CANCELLED) {
-                        throw new Interruption();
+                        throw new Interruption("interrupted while generating");
                     }
                     return new Answer(text.toString(), finished.reason(), finished.usage());
                 }

@@ -137,8 +137,10 @@ final class IdentifyCommand implements Callable<Integer> {
             GateTraining training = new GateTraining(FrozenModel.of(opened), data, settings, out, run, saveEvery);
             Optional<ScorerReport> comparison = comparison(opened, haystack, settings);
             plan(opened, training, events);
-            TrainingOutcome outcome = train(training, settings, events);
-            report(opened, write(opened, settings, run, outcome, events), outcome, comparison);
+            try (DirectoryLock lock = DirectoryLock.take(out, "--out")) {
+                TrainingOutcome outcome = train(training, settings, events);
+                report(opened, write(opened, settings, run, outcome, events), outcome, comparison);
+            }
         }
     }
 

@@ -4,8 +4,9 @@ package org.duoattention.examples.cli;
 final class Interruption extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
-    Interruption() {
-        super("interrupted while generating");
+    /** What was interrupted, and what became of it. */
+    Interruption(String message) {
+        super(message);
     }
 
     Interruption(String message, InterruptedException cause) {

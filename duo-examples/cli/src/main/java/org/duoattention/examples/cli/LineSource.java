@@ -68,7 +68,7 @@ interface LineSource extends AutoCloseable {
             } catch (EndOfFileException e) {
                 return null;
             } catch (UserInterruptException e) {
-                throw new Interruption();
+                throw new Interruption("interrupted at the prompt");
             }
         }
 

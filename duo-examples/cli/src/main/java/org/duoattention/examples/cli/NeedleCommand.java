@@ -52,12 +52,6 @@ final class NeedleCommand implements Callable<Integer> {
     private @Nullable Path modelPath;
 
     @Option(
-            names = "--haystack",
-            paramLabel = "FILE",
-            description = "UTF-8 text to hide needles in, begun again when it is too short (default: generated text).")
-    private @Nullable Path haystackFile;
-
-    @Option(
             names = "--contexts",
             split = ",",
             paramLabel = "N",
@@ -79,26 +73,8 @@ final class NeedleCommand implements Callable<Integer> {
             description = "Prompts per context and depth (default: ${DEFAULT-VALUE}).")
     private int samples;
 
-    @Option(
-            names = "--needles",
-            paramLabel = "N",
-            defaultValue = "4",
-            description = "Passkeys per prompt; one is asked for (default: ${DEFAULT-VALUE}).")
-    private int needles;
-
-    @Option(
-            names = "--words",
-            paramLabel = "N",
-            defaultValue = "6",
-            description = "Words per passkey (default: ${DEFAULT-VALUE}).")
-    private int words;
-
-    @Option(
-            names = "--seed",
-            paramLabel = "SEED",
-            defaultValue = "0",
-            description = "Equal seeds give equal prompts (default: ${DEFAULT-VALUE}).")
-    private long seed;
+    @Mixin
+    private PasskeyOptions passkeys = new PasskeyOptions();
 
     @Option(
             names = "--policies",
@@ -141,7 +117,7 @@ final class NeedleCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        NeedleGrid grid = NeedleGrid.of(contexts, depths, samples, needles, words, seed);
+        NeedleGrid grid = passkeys.grid(contexts, depths, samples);
         Duo duo = Wiring.duo();
         if (policies.isEmpty() || new HashSet<>(policies).size() < policies.size()) {
             throw new DuoException("--policies " + String.join(",", policies) + " names a policy twice or none");
@@ -153,7 +129,7 @@ final class NeedleCommand implements Callable<Integer> {
             throw new DuoException(
                     "--keep " + keep + " does not exist or cannot be written to; make the directory first");
         }
-        HaystackText haystack = HaystackText.of(haystackFile, seed);
+        HaystackText haystack = passkeys.haystack();
         EmbeddedModel.unless(modelPath, (directory, heads) -> run(duo, grid, haystack, directory, heads));
         return ExitCode.OK;
     }

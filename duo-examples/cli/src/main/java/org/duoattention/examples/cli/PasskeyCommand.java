@@ -73,19 +73,8 @@ final class PasskeyCommand implements Callable<Integer> {
             description = "Context lengths in tokens, text, question and answer together (default: ${DEFAULT-VALUE}).")
     private List<Integer> contexts = new ArrayList<>();
 
-    @Option(
-            names = "--needles",
-            paramLabel = "N",
-            defaultValue = "4",
-            description = "Passkeys per text, each asked for in turn (default: ${DEFAULT-VALUE}).")
-    private int needles;
-
-    @Option(
-            names = "--words",
-            paramLabel = "N",
-            defaultValue = "6",
-            description = "Words per passkey (default: ${DEFAULT-VALUE}).")
-    private int words;
+    @Mixin
+    private PasskeyOptions passkeys = new PasskeyOptions();
 
     @Option(
             names = "--samples",
@@ -93,19 +82,6 @@ final class PasskeyCommand implements Callable<Integer> {
             defaultValue = "200",
             description = "Questions per context (default: ${DEFAULT-VALUE}).")
     private int samples;
-
-    @Option(
-            names = "--seed",
-            paramLabel = "SEED",
-            defaultValue = "0",
-            description = "Equal seeds give equal texts (default: ${DEFAULT-VALUE}).")
-    private long seed;
-
-    @Option(
-            names = "--haystack",
-            paramLabel = "FILE",
-            description = "UTF-8 text to hide passkeys in, begun again when it is too short (default: generated text).")
-    private @Nullable Path haystackFile;
 
     @Mixin
     private CacheOptions cache = new CacheOptions();
@@ -136,7 +112,7 @@ final class PasskeyCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         // Refuses what is out of range as the needle command does.
-        NeedleGrid grid = NeedleGrid.of(contexts, 1, samples, needles, words, seed);
+        NeedleGrid grid = passkeys.grid(contexts, 1, samples);
         Duo duo = Wiring.duo();
         if (policies.isEmpty() || new HashSet<>(policies).size() < policies.size()) {
             throw new DuoException("--policies " + String.join(",", policies) + " names a policy twice or none");
@@ -145,7 +121,7 @@ final class PasskeyCommand implements Callable<Integer> {
         PolicyInputs.of(duo, policies).checkHeads(fractions != null ? "--fractions" : null);
         checkFractions();
         json.check();
-        HaystackText haystack = HaystackText.of(haystackFile, seed);
+        HaystackText haystack = passkeys.haystack();
         EmbeddedModel.unless(modelPath, (directory, heads) -> run(duo, grid, haystack, directory, heads));
         return ExitCode.OK;
     }

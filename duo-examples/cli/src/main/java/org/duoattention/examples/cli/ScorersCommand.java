@@ -80,19 +80,8 @@ final class ScorersCommand implements Callable<Integer> {
             description = "Context lengths in tokens (default: ${DEFAULT-VALUE}).")
     private List<Integer> contexts = new ArrayList<>();
 
-    @Option(
-            names = "--needles",
-            paramLabel = "N",
-            defaultValue = "4",
-            description = "Passkeys per text; texts with one are asked too (default: ${DEFAULT-VALUE}).")
-    private int needles;
-
-    @Option(
-            names = "--words",
-            paramLabel = "N",
-            defaultValue = "6",
-            description = "Words per passkey (default: ${DEFAULT-VALUE}).")
-    private int words;
+    @Mixin
+    private PasskeyOptions passkeys = new PasskeyOptions();
 
     @Option(
             names = "--samples",
@@ -114,19 +103,6 @@ final class ScorersCommand implements Callable<Integer> {
             paramLabel = "N",
             description = "Last tokens that streaming heads keep (default: the first pattern's, else 256, or 64).")
     private @Nullable Integer recent;
-
-    @Option(
-            names = "--seed",
-            paramLabel = "SEED",
-            defaultValue = "0",
-            description = "Equal seeds give equal texts and patterns (default: ${DEFAULT-VALUE}).")
-    private long seed;
-
-    @Option(
-            names = "--haystack",
-            paramLabel = "FILE",
-            description = "UTF-8 text to hide passkeys in (default: generated text).")
-    private @Nullable Path haystackFile;
 
     @Option(
             names = "--out",
@@ -151,7 +127,7 @@ final class ScorersCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         // Refuses what is out of range as the needle command does.
-        NeedleGrid.of(contexts, 1, samples, needles, words, seed);
+        passkeys.grid(contexts, 1, samples);
         Ranges.atLeast("--seeds", seeds, 1);
         Ranges.atLeast("--sink", sink, 0);
         Ranges.atLeast("--recent", recent, 1);
@@ -164,7 +140,7 @@ final class ScorersCommand implements Callable<Integer> {
         json.check();
         Outputs.checkDirectory(out, "--out");
         List<Candidate> given = patterns.stream().map(ScorersCommand::read).toList();
-        HaystackText haystack = HaystackText.of(haystackFile, seed);
+        HaystackText haystack = passkeys.haystack();
         EmbeddedModel.unless(modelPath, (directory, heads) -> run(directory, haystack, given, names, shares));
         return ExitCode.OK;
     }
@@ -200,17 +176,19 @@ final class ScorersCommand implements Callable<Integer> {
             ScorerReport.Window byDefault = ScorerReport.window(opened);
             ScorerComparison.Settings settings = new ScorerComparison.Settings(
                     contexts,
-                    needles,
-                    words,
+                    passkeys.needles(),
+                    passkeys.words(),
                     samples,
                     shares,
                     sink != null ? sink : first.map(HeadPattern::sinkSize).orElse(byDefault.sinks()),
                     recent != null ? recent : first.map(HeadPattern::recentSize).orElse(byDefault.recent()),
-                    seed);
+                    passkeys.seed());
             ScorerReport report = new ScorerReport(console, quiet, opened, haystack, settings, out);
-            List<Candidate> all = new ArrayList<>(given);
-            all.addAll(report.score(names, seed, seeds));
-            json.write(report.write(all, List.of(), json.console(console).out()), console);
+            try (DirectoryLock lock = DirectoryLock.take(out, "--out")) {
+                List<Candidate> all = new ArrayList<>(given);
+                all.addAll(report.score(names, passkeys.seed(), seeds));
+                json.write(report.write(all, List.of(), json.console(console).out()), console);
+            }
         }
     }
 }

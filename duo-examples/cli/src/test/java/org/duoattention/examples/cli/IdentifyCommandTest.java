@@ -3,9 +3,20 @@ package org.duoattention.examples.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Map;
+import org.duoattention.api.backend.AttentionBackend;
+import org.duoattention.api.backend.Capability;
+import org.duoattention.api.backend.Device;
+import org.duoattention.api.backend.Probe;
+import org.duoattention.api.backend.Requirements;
 import org.duoattention.core.head.HeadPattern;
 import org.duoattention.core.head.PatternDirectory;
 import org.junit.jupiter.api.BeforeEach;
@@ -73,6 +84,57 @@ class IdentifyCommandTest {
         assertThat(identify("--steps 4").sentence())
                 .contains(out.toString())
                 .contains("num_steps is 3 there and 4 here");
+    }
+
+    @Test
+    void aDirectoryThatAnotherProcessWorksInIsRefused() throws IOException {
+        Files.createDirectories(out);
+        try (FileChannel channel = FileChannel.open(
+                        out.resolve(".duo.lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+                FileLock lock = channel.lock()) {
+            Cli.Result refused = identify("--steps 2 --quiet");
+            assertThat(lock.isValid()).isTrue();
+            assertThat(refused.sentence()).contains(out.toString()).contains("in use");
+        }
+        // The file of a process that is gone does not count.
+        identify("--steps 2").ok();
+    }
+
+    @Test
+    void aBackendWithoutGradientsIsRefusedAndOneThatHasThemNamed() throws IOException {
+        Path services = Files.createDirectories(directory.resolve("path/META-INF/services"));
+        Files.writeString(
+                services.resolve(AttentionBackend.class.getName()), BackendWithoutGradients.class.getName() + "\n");
+        ClassLoader before = Thread.currentThread().getContextClassLoader();
+        try (URLClassLoader path = new URLClassLoader(
+                new URL[] {directory.resolve("path").toUri().toURL()}, before)) {
+            Thread.currentThread().setContextClassLoader(path);
+            assertThat(identify("--steps 2 --backend no-gradients").sentence())
+                    .contains("no-gradients", "gradients are not there", "cpu", "can");
+        } finally {
+            Thread.currentThread().setContextClassLoader(before);
+        }
+        assertThat(out).doesNotExist();
+    }
+
+    /** Refuses what needs gradients, as a backend that has none does. */
+    public static final class BackendWithoutGradients implements AttentionBackend {
+        @Override
+        public String id() {
+            return "no-gradients";
+        }
+
+        @Override
+        public Probe probe(Requirements requirements) {
+            return requirements.capabilities().contains(Capability.GRADIENTS)
+                    ? new Probe.Unusable(List.of("gradients are not there"))
+                    : new Probe.Usable(0, "nothing");
+        }
+
+        @Override
+        public Device open(Map<String, String> options) {
+            throw new IllegalStateException("must not be opened");
+        }
     }
 
     @ParameterizedTest
