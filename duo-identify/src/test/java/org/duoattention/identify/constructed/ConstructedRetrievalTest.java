@@ -10,6 +10,8 @@ import java.util.Optional;
 import java.util.stream.IntStream;
 import org.duoattention.api.head.HeadMask;
 import org.duoattention.api.model.HeadSet;
+import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.api.tensor.DType;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.GenerationRequest;
 import org.duoattention.core.session.Model;
@@ -70,6 +72,15 @@ class ConstructedRetrievalTest {
     void theTrueHeadsAreEnough(int context, double depth, int needles, int words) {
         PasskeyPrompt prompt = prompt(context, depth, needles, words);
         assertThat(answer(prompt, Optional.of(trueHeads))).isEqualTo(" " + prompt.answer());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"4096, 0, 1, 6", "4096, 0.3, 4, 6", "4096, 1, 10, 8"})
+    void cachesOfEightBitsLoseNothing(int context, double depth, int needles, int words) {
+        PasskeyPrompt prompt = prompt(context, depth, needles, words);
+        BlockFormat int8 = new BlockFormat.Grouped(8, model.shape().headDim(), true, DType.F16);
+        assertThat(answer(prompt.ids(), Optional.empty(), int8)).isEqualTo(" " + prompt.answer());
+        assertThat(answer(prompt.ids(), Optional.of(trueHeads), int8)).isEqualTo(" " + prompt.answer());
     }
 
     @ParameterizedTest
@@ -157,7 +168,12 @@ class ConstructedRetrievalTest {
     }
 
     private static String answer(int[] ids, Optional<HeadMask> heads) {
-        SessionBuilder builder = model.session().maxContext(ids.length + 16).chunk(CHUNK);
+        return answer(ids, heads, BlockFormat.F16);
+    }
+
+    private static String answer(int[] ids, Optional<HeadMask> heads, BlockFormat kv) {
+        SessionBuilder builder =
+                model.session().maxContext(ids.length + 16).chunk(CHUNK).kv(kv);
         heads.ifPresent(mask -> builder.policy("duo")
                 .heads(mask)
                 .sinks(ConstructedModel.SINK_SIZE)

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
@@ -102,6 +103,24 @@ class NeedleCommandTest {
                         .asString()
                         .equals(first.path("answer").asString()));
         assertThat(first.path("promptTokens").asInt()).isLessThanOrEqualTo(384);
+    }
+
+    @Test
+    void cachesOfEightBitsAnswerAsHalvesDo() {
+        assertThat(answers("int8")).hasSize(2 * 2 * 4).isEqualTo(answers("f16"));
+    }
+
+    /** What the embedded model answers, prompt by prompt, with everything kept and with its retrieval heads only. */
+    private List<String> answers(String kv) {
+        return Cli.run(("needle --contexts 512 --depths 2 --samples 4 --policies full,duo --kv " + kv + " --out "
+                                + directory + " --json -")
+                        .split(" "))
+                .ok()
+                .json()
+                .path("results")
+                .valueStream()
+                .map(result -> result.path("answer").asString())
+                .toList();
     }
 
     @Test
