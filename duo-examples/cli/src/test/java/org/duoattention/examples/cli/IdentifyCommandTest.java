@@ -106,8 +106,8 @@ class IdentifyCommandTest {
         Files.writeString(
                 services.resolve(AttentionBackend.class.getName()), BackendWithoutGradients.class.getName() + "\n");
         ClassLoader before = Thread.currentThread().getContextClassLoader();
-        try (URLClassLoader path = new URLClassLoader(
-                new URL[] {directory.resolve("path").toUri().toURL()}, before)) {
+        try (URLClassLoader path =
+                new URLClassLoader(new URL[] {directory.resolve("path").toUri().toURL()}, before)) {
             Thread.currentThread().setContextClassLoader(path);
             assertThat(identify("--steps 2 --backend no-gradients").sentence())
                     .contains("no-gradients", "gradients are not there", "cpu", "can");
