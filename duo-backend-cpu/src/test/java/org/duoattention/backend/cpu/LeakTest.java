@@ -21,8 +21,10 @@ import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.api.tensor.TensorSpec;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 
 /** Devices give back their memory and their threads, also what the user forgot to close. */
+@Isolated("it looks at the whole process")
 class LeakTest {
     private static final Path STATUS = Path.of("/proc/self/status");
     private static final long MIB = 1 << 20;

@@ -24,7 +24,9 @@ import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.backend.cpu.kernel.RowLayout;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 
+@Isolated("it looks at the whole process")
 class DeviceMemoryTest {
     private static final ModelShape SHAPE = new ModelShape(2, 64, 4, 2, 16, 64, 100);
 
