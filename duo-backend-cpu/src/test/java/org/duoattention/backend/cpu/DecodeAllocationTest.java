@@ -29,7 +29,6 @@ import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.api.tensor.QuantizedMatrix;
 import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.api.tensor.TensorSpec;
-import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -39,7 +38,6 @@ import org.junit.jupiter.params.provider.MethodSource;
  * the widths and the length of the cache, and nothing in the kernels. Vectors that the compiler does not keep in registers
  * would show here: some hundred bytes per row of a weight.
  */
-@Isolated("it looks at the whole process")
 class DecodeAllocationTest {
     /** Bytes per layer and step: records and lambdas of a dozen operations. A layer here has 1,856 rows of weights. */
     private static final long BOUND = 8192;
