@@ -49,9 +49,7 @@ final class PromptCache {
         if (file == null) {
             return;
         }
-        if (saveEvery != null && saveEvery < 1) {
-            throw new DuoException("--save-every is " + saveEvery + "; it must be at least 1");
-        }
+        Ranges.atLeast("--save-every", saveEvery, 1);
         KeptPrefill.check(file, "--prompt-cache");
         if (Files.exists(file)) {
             saved = SavedSession.read(file);
