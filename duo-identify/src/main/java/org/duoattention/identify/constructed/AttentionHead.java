@@ -19,6 +19,9 @@ final class AttentionHead {
     private static final double WORD_SCORE = 60;
     private static final double SINK_SCORE = 136;
 
+    /** Less than ordinal and word make together. */
+    private static final double DECOY_SINK_SCORE = 100;
+
     /** Rows are the head's dimensions, columns those of the residual stream. */
     final float[][] query = new float[HEAD_DIM][ResidualStream.WIDTH];
 
@@ -79,6 +82,17 @@ final class AttentionHead {
      * most, and the BOS 136.
      */
     static AttentionHead retrieval(int... markers) {
+        AttentionHead head = wordsAfterTheOrdinal(SINK_SCORE);
+        for (int k : markers) {
+            head.match(ResidualStream.MARKER + k, FEATURE, ResidualStream.MARKER + k + 1, FEATURE, WORD_SCORE);
+        }
+        for (int i = 0; i <= ResidualStream.WORDS; i++) {
+            head.copy(ResidualStream.WORD + i, ResidualStream.ANSWER + i, 2 * ResidualStream.AMPLITUDE);
+        }
+        return head;
+    }
+
+    private static AttentionHead wordsAfterTheOrdinal(double sinkScore) {
         AttentionHead head = new AttentionHead();
         for (int i = 0; i < ResidualStream.ORDINALS; i++) {
             int ordinal = ResidualStream.NEAREST_ORDINAL + i;
@@ -89,13 +103,7 @@ final class AttentionHead {
             head.put(channel, CONSTANT, UNIT, ResidualStream.WORD + i, FEATURE, WORD_SCORE);
         }
         head.put(channel, CONSTANT, UNIT, ResidualStream.WORD + ResidualStream.END, 2 * FEATURE, WORD_SCORE);
-        head.match(CONSTANT, UNIT, BOS, UNIT, SINK_SCORE);
-        for (int k : markers) {
-            head.match(ResidualStream.MARKER + k, FEATURE, ResidualStream.MARKER + k + 1, FEATURE, WORD_SCORE);
-        }
-        for (int i = 0; i <= ResidualStream.WORDS; i++) {
-            head.copy(ResidualStream.WORD + i, ResidualStream.ANSWER + i, 2 * ResidualStream.AMPLITUDE);
-        }
+        head.match(CONSTANT, UNIT, BOS, UNIT, sinkScore);
         return head;
     }
 
@@ -104,14 +112,26 @@ final class AttentionHead {
      * nobody.
      */
     static AttentionHead local(Random random) {
-        AttentionHead head = offset(1 + random.nextInt(6));
+        return offset(1 + random.nextInt(6)).mixing(random);
+    }
+
+    /**
+     * A head that attends to all words of the passkey that is asked for, however far away, and does no more with them
+     * than {@link #local}: its attention is that of a retrieval head, and nothing is lost without it. A word scores 120,
+     * the BOS 100.
+     */
+    static AttentionHead decoy(Random random) {
+        return wordsAfterTheOrdinal(DECOY_SINK_SCORE).mixing(random);
+    }
+
+    private AttentionHead mixing(Random random) {
         for (int d = 0; d < HEAD_DIM; d++) {
             for (int r = ResidualStream.HAYSTACK; r < ResidualStream.WIDTH; r++) {
-                head.value[d][r] = (float) (0.2 * random.nextGaussian());
-                head.output[r][d] = (float) (0.05 * random.nextGaussian());
+                value[d][r] = (float) (0.2 * random.nextGaussian());
+                output[r][d] = (float) (0.05 * random.nextGaussian());
             }
         }
-        return head;
+        return this;
     }
 
     private void position(RotaryKernel kernel, int offset, int keySource, double keySize) {

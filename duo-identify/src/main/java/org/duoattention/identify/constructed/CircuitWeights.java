@@ -34,10 +34,16 @@ final class CircuitWeights {
 
     private final Map<String, float[][]> tensors = new TreeMap<>();
     private final List<HeadSet> retrieval = new ArrayList<>();
+    private final List<HeadSet> decoys = new ArrayList<>();
     private final ConstructedVocabulary vocabulary;
     private final Random random;
 
-    CircuitWeights(ConstructedVocabulary vocabulary, long seed) {
+    /**
+     * Computes them.
+     *
+     * @param decoys heads that look at passkeys in vain, at most {@link ConstructedModel#MAX_DECOYS}
+     */
+    CircuitWeights(ConstructedVocabulary vocabulary, long seed, int decoys) {
         this.vocabulary = vocabulary;
         this.random = Seeds.random(seed, LAYERS, HEADS);
         embed();
@@ -48,6 +54,7 @@ final class CircuitWeights {
                         AttentionHead.offset(2).shiftingMarkers(2, 1),
                         AttentionHead.nearestOrdinal(),
                         AttentionHead.local(random)),
+                0,
                 0);
         layer(
                 1,
@@ -55,16 +62,18 @@ final class CircuitWeights {
                         AttentionHead.retrieval(0, 1),
                         AttentionHead.offset(3).shiftingMarkers(3, 3),
                         AttentionHead.offset(6).shiftingMarkers(6, 3),
-                        AttentionHead.local(random)),
-                1);
+                        idle(decoys > 2)),
+                1,
+                Math.max(decoys - 2, 0));
         layer(
                 2,
                 List.of(
                         AttentionHead.retrieval(2, 4, 6),
                         AttentionHead.retrieval(3, 5, 7),
-                        AttentionHead.local(random),
-                        AttentionHead.local(random)),
-                2);
+                        idle(decoys > 1),
+                        idle(decoys > 0)),
+                2,
+                Math.min(decoys, 2));
         readOut();
     }
 
@@ -76,6 +85,11 @@ final class CircuitWeights {
     /** The retrieval heads. */
     HeadMask mask() {
         return HeadMask.of(HEADS, retrieval);
+    }
+
+    /** The heads that look at passkeys in vain. */
+    HeadMask decoys() {
+        return HeadMask.of(HEADS, decoys);
     }
 
     ModelShape shape() {
@@ -127,13 +141,16 @@ final class CircuitWeights {
         tensors.put("model.norm.weight", ones());
     }
 
-    /** Puts the heads, of which the first few are retrieval heads, in an order that the seed chooses. */
-    private void layer(int layer, List<AttentionHead> heads, int retrievalHeads) {
+    private AttentionHead idle(boolean decoy) {
+        return decoy ? AttentionHead.decoy(random) : AttentionHead.local(random);
+    }
+
+    /** Puts the heads, the first few retrieval heads and the last few decoys, in an order that the seed chooses. */
+    private void layer(int layer, List<AttentionHead> heads, int retrievalHeads, int decoyHeads) {
         List<Integer> order = new ArrayList<>(IntStream.range(0, HEADS).boxed().toList());
         Collections.shuffle(order, random);
-        retrieval.add(HeadSet.of(IntStream.range(0, HEADS)
-                .filter(place -> order.get(place) < retrievalHeads)
-                .toArray()));
+        retrieval.add(places(order, 0, retrievalHeads));
+        decoys.add(places(order, HEADS - decoyHeads, HEADS));
         List<AttentionHead> placed = order.stream().map(heads::get).toList();
         String prefix = "model.layers." + layer + ".";
         tensors.put(
@@ -157,6 +174,12 @@ final class CircuitWeights {
             noise(down[i], 0, 0.1);
         }
         tensors.put(prefix + "mlp.down_proj.weight", down);
+    }
+
+    private static HeadSet places(List<Integer> order, int from, int to) {
+        return HeadSet.of(IntStream.range(0, HEADS)
+                .filter(place -> order.get(place) >= from && order.get(place) < to)
+                .toArray());
     }
 
     private float[][] fromHaystack() {

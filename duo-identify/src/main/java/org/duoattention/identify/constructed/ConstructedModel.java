@@ -69,11 +69,21 @@ import tools.jackson.databind.json.JsonMapper;
  * final hidden state: a lost retrieval head is plain to see for a loss on hidden states, and the logit of the right
  * word is ahead by 14.
  *
+ * <h2>Decoys</h2>
+ *
+ * <p>Up to {@value #MAX_DECOYS} of the heads without a task may attend to all words of the passkey that is asked for
+ * while it is answered, and so pay it more attention than the retrieval heads, of which each is needed for two words of
+ * six. What they write is as small as before and nothing reads it. Attention says that they are retrieval heads; the
+ * output says that they are not.
+ *
  * <p>Instances are immutable and safe to share between threads.
  */
 public final class ConstructedModel {
     /** Most words of a passkey that are found. */
     public static final int MAX_WORDS = 8;
+
+    /** Most heads that can look at passkeys in vain. */
+    public static final int MAX_DECOYS = 3;
 
     /** Sink tokens that its head pattern asks for; the BOS is enough. */
     public static final int SINK_SIZE = 16;
@@ -97,14 +107,15 @@ public final class ConstructedModel {
      * @param context tokens that the checkpoint says it can read, 256 to 4,194,304; the weights do not depend on it
      * @param seed chooses the order of the heads in each layer and all weights that do not matter; equal specs give
      *     equal bytes
+     * @param decoys heads that pay attention to passkeys and are not needed, 0 to {@value #MAX_DECOYS}
      */
-    public record Spec(long context, long seed) {
+    public record Spec(long context, long seed, int decoys) {
         private static final long SHORTEST = 256;
 
         /**
-         * Checks the context.
+         * Checks context and decoys.
          *
-         * @throws DuoException when it is out of range
+         * @throws DuoException when one is out of range
          */
         public Spec {
             if (context < SHORTEST || context > RotaryKernel.MAX_DISTANCE) {
@@ -112,18 +123,31 @@ public final class ConstructedModel {
                         + RotaryKernel.MAX_DISTANCE + " tokens, not " + context
                         + ": up to there its heads were proved to keep distances apart.");
             }
+            if (decoys < 0 || decoys > MAX_DECOYS) {
+                throw new DuoException("a constructed model has 0 to " + MAX_DECOYS + " decoy heads, not " + decoys);
+            }
+        }
+
+        /** Without decoys. */
+        public Spec(long context, long seed) {
+            this(context, seed, 0);
         }
     }
 
     /** Computes the weights, about 1.4 MB. */
     public ConstructedModel(Spec spec) {
         this.spec = spec;
-        this.weights = new CircuitWeights(vocabulary, spec.seed());
+        this.weights = new CircuitWeights(vocabulary, spec.seed(), spec.decoys());
     }
 
     /** The heads that must see the whole text; all others may be streaming heads. */
     public HeadMask trueHeads() {
         return weights.mask();
+    }
+
+    /** The heads that pay attention to passkeys and are not needed. */
+    public HeadMask decoys() {
+        return weights.decoys();
     }
 
     /** The extents of the model. */

@@ -2,6 +2,7 @@ package org.duoattention.examples.cli;
 
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import org.duoattention.api.head.HeadMask;
 import org.duoattention.identify.constructed.ConstructedModel;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -36,33 +37,42 @@ final class DemoModelCommand implements Callable<Integer> {
             description = "Order of the heads (default: ${DEFAULT-VALUE}).")
     private long seed;
 
+    @Option(
+            names = "--decoys",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Heads that pay attention to passkeys and are not needed, 0 to " + ConstructedModel.MAX_DECOYS
+                    + " (default: ${DEFAULT-VALUE}).")
+    private int decoys;
+
     DemoModelCommand(Console console) {
         this.console = console;
     }
 
     @Override
     public Integer call() {
-        ConstructedModel model = new ConstructedModel(new ConstructedModel.Spec(context, seed));
+        ConstructedModel model = new ConstructedModel(new ConstructedModel.Spec(context, seed, decoys));
         Outputs.checkDirectory(out, "--out");
         model.writeTo(out);
         console.out()
                 .println(out + ": " + model.shape().layers() + " layers x "
                         + model.shape().kvHeads()
-                        + " KV heads, context " + context + "; retrieval heads " + heads(model) + ", as a pattern in "
-                        + out.resolve("heads"));
+                        + " KV heads, context " + context + "; retrieval heads " + list(model.trueHeads())
+                        + " (layer.head), as a pattern in " + out.resolve("heads")
+                        + (decoys == 0 ? "" : "; decoys " + list(model.decoys())));
         return ExitCode.OK;
     }
 
-    private static String heads(ConstructedModel model) {
+    private static String list(HeadMask heads) {
         StringBuilder text = new StringBuilder();
-        for (int layer = 0; layer < model.shape().layers(); layer++) {
+        for (int layer = 0; layer < heads.layers(); layer++) {
             int current = layer;
-            model.trueHeads().retrieval(layer).stream()
+            heads.retrieval(layer).stream()
                     .forEach(head -> text.append(text.isEmpty() ? "" : ", ")
                             .append(current)
                             .append('.')
                             .append(head));
         }
-        return text + " (layer.head)";
+        return text.toString();
     }
 }

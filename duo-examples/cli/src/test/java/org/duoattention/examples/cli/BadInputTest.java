@@ -66,6 +66,7 @@ class BadInputTest {
                 bad(NEEDLE + "--words 0", "--words", "0"),
                 bad("chat --model NANO --max-context 0", "--max-context", "0"),
                 bad("demo-model --out DIR/demo --context 3", "context", "3"),
+                bad("demo-model --out DIR/demo --decoys 4", "decoy", "4"),
                 bad(PERPLEXITY + "--context 1", "--context", "1"),
                 bad(PERPLEXITY + "--context -8", "--context", "-8"),
                 bad(PERPLEXITY + "--context 8 --policy streaming --sink 4 --recent 9", "sink 4", "recent 9", "8"),
