@@ -200,9 +200,9 @@ final class IdentifyCommand implements Callable<Integer> {
                     out,
                     new OutcomeReport(
                             "Retrieval heads of " + opened.name(), settings, List.of(), List.of(found), losses));
-        }
-        if (!quiet) {
-            console.err().println("report: " + out.resolve("report.html"));
+            if (!quiet) {
+                console.err().println("report: " + out.resolve("report.html"));
+            }
         }
     }
 
