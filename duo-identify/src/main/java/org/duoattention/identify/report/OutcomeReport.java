@@ -27,19 +27,23 @@ public record OutcomeReport(
     private static final int SMOOTHING = 20;
 
     private static final String STYLE = """
-            body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#222}
+            body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#222;background:#fff}
             table{border-collapse:collapse;margin:1em 0}
             th,td{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd}
             th:first-child,td:first-child{text-align:left}
+            .settings td{text-align:left}
+            svg{max-width:100%;height:auto}
             svg text{font:12px system-ui,sans-serif;fill:#333}
             figure{display:inline-block;margin:.5em 1em .5em 0}
             figcaption{color:#555}
             .scroll{overflow-x:auto}
+            .scroll td,.scroll th{white-space:nowrap}
             """;
 
     /** The file's content. */
     public String html() {
         StringBuilder html = new StringBuilder("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n")
+                .append("<meta name=\"viewport\" content=\"width=device-width\">\n")
                 .append("<title>")
                 .append(Html.escape(title))
                 .append("</title>\n<style>\n")
@@ -58,7 +62,7 @@ public record OutcomeReport(
     }
 
     private void settings(StringBuilder html) {
-        html.append("<table>\n");
+        html.append("<table class=\"settings\">\n");
         settings.forEach((name, value) -> html.append("<tr><td>")
                 .append(Html.escape(name))
                 .append("</td><td>")
@@ -68,8 +72,9 @@ public record OutcomeReport(
     }
 
     private void smallest(StringBuilder html) {
-        html.append("<h2>Smallest share of heads that keeps 99 % of full accuracy</h2>\n<table><tr><th>task</th>"
-                + "<th>full accuracy</th><th>no head kept</th>");
+        html.append(
+                "<h2>Smallest share of heads that keeps 99 % of full accuracy</h2>\n<div class=\"scroll\"><table><tr><th>task</th>"
+                        + "<th>full accuracy</th><th>no head kept</th>");
         List<String> scorers =
                 tasks.getFirst().curves().stream().map(AccuracyCurve::scorer).toList();
         scorers.forEach(
@@ -84,7 +89,7 @@ public record OutcomeReport(
             }
             html.append("</tr>\n");
         }
-        html.append("</table>\n");
+        html.append("</table></div>\n");
     }
 
     private static void task(StringBuilder html, TaskOutcome task) {
@@ -93,7 +98,7 @@ public record OutcomeReport(
                 .append("</h2>\n<p>Exact match of all words, ")
                 .append(task.samples())
                 .append(" questions per point; mean and standard deviation over the patterns of a scorer.</p>\n");
-        LineChart chart = new LineChart("KV heads kept, %", "exact answers, %", 100, 0, 100);
+        LineChart chart = new LineChart(Axis.to("KV heads kept, %", 0, 100), Axis.to("exact answers, %", 0, 100));
         for (AccuracyCurve curve : task.curves()) {
             chart.line(
                     label(curve),
@@ -146,11 +151,11 @@ public record OutcomeReport(
         double[] none = new double[distill.length];
         html.append("<h2>Optimisation: ").append(Html.escape(loss.name())).append("</h2>\n");
         html.append("<p>Distance between teacher and student, running mean.</p>\n")
-                .append(new LineChart("step", "distance", distill.length, 0, max(distill))
+                .append(new LineChart(Axis.to("step", 0, distill.length), Axis.covering("distance", 0, max(distill)))
                         .line("distance", steps, distill, none, false)
                         .svg())
                 .append("\n<p>Mean of the gates.</p>\n")
-                .append(new LineChart("step", "mean gate", gates.length, 0, 1)
+                .append(new LineChart(Axis.to("step", 0, gates.length), Axis.to("mean gate", 0, 1))
                         .line("mean gate", steps, gates, none, false)
                         .svg())
                 .append('\n');
