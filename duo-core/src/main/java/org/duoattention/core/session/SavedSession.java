@@ -98,23 +98,29 @@ public final class SavedSession {
         }
         int headerBytes = bytes.get(I32, 12);
         if (headerBytes < 2 || headerBytes > MAX_HEADER || headerBytes > bytes.byteSize() - HEADER_AT) {
-            throw damaged(file);
+            throw damaged(file, null);
         }
-        JsonObject header =
-                JsonFile.object(file, bytes.asSlice(HEADER_AT, headerBytes).toArray(ValueLayout.JAVA_BYTE));
-        int tokenCount = header.requiredInteger(TOKENS, 0, Session.MAX_TOKENS);
-        int logitCount = header.requiredInteger(LOGITS, 0, Session.MAX_TOKENS);
+        JsonObject header;
+        int tokenCount;
+        int logitCount;
+        try {
+            header = JsonFile.object(file, bytes.asSlice(HEADER_AT, headerBytes).toArray(ValueLayout.JAVA_BYTE));
+            tokenCount = header.requiredInteger(TOKENS, 0, Session.MAX_TOKENS);
+            logitCount = header.requiredInteger(LOGITS, 0, Session.MAX_TOKENS);
+        } catch (DuoException e) {
+            throw damaged(file, e);
+        }
         long dataAt = HEADER_AT + headerBytes;
         long checksumAt = dataAt + 4L * tokenCount + 4L * logitCount;
         if (checksumAt + 8 > bytes.byteSize() || bytes.get(I64, checksumAt) != checksum(bytes.asSlice(0, checksumAt))) {
-            throw damaged(file);
+            throw damaged(file, null);
         }
         int[] tokens = new int[tokenCount];
         MemorySegment.copy(bytes, I32, dataAt, tokens, 0, tokenCount);
         float[] logits = new float[logitCount];
         MemorySegment.copy(bytes, F32, dataAt + 4L * tokenCount, logits, 0, logitCount);
         long[] slabBytes = header.strings(SLABS).orElse(List.of()).stream()
-                .mapToLong(text -> parse(file, text))
+                .mapToLong(text -> slabSize(file, text, bytes.byteSize()))
                 .toArray();
         Map<String, String> settings = new TreeMap<>();
         header.object(SETTINGS)
@@ -134,21 +140,21 @@ public final class SavedSession {
         return saved;
     }
 
-    /** A size of a slab; the sum of all is checked against the file, so that none is believed. */
-    private static long parse(Path file, String text) {
+    /** The size of a slab: no larger than the file, so that the sum of all, which is compared with it, cannot overflow. */
+    private static long slabSize(Path file, String text, long most) {
         try {
             long value = Long.parseLong(text);
-            if (value >= 0 && value < 1L << 56) {
+            if (value >= 0 && value <= most) {
                 return value;
             }
+            throw damaged(file, null);
         } catch (NumberFormatException e) {
-            throw new DuoException(file + ": " + SLABS + " holds '" + text + "'; expected a number of bytes", e);
+            throw damaged(file, e);
         }
-        throw damaged(file);
     }
 
-    private static DuoException damaged(Path file) {
-        return new DuoException(file + ": is damaged or incomplete; delete it and save the session anew");
+    private static DuoException damaged(Path file, @Nullable Throwable cause) {
+        return new DuoException(file + ": is damaged or incomplete; delete it and save the session anew", cause);
     }
 
     static long checksum(MemorySegment bytes) {
@@ -197,7 +203,7 @@ public final class SavedSession {
         try {
             return Long.parseLong(settings.getOrDefault(MAX_CONTEXT, ""));
         } catch (NumberFormatException e) {
-            throw damaged(file);
+            throw damaged(file, e);
         }
     }
 
@@ -223,12 +229,25 @@ public final class SavedSession {
         }
     }
 
+    /** Refuses tokens, logits or slabs that a session of a model cannot have. */
+    void requireContent(int vocabulary, int slabs) {
+        if (Arrays.stream(tokens).anyMatch(id -> id < 0 || id >= vocabulary)
+                || tokens.length > maxContext()
+                || logits != null && (logits.length != vocabulary || tokens.length == 0)) {
+            throw damaged(file, null);
+        }
+        if (slabBytes.length != slabs) {
+            throw new DuoException(file + ": holds " + slabBytes.length + " slabs, this session has " + slabs
+                    + "; it is of another version of the cache policy: save the session anew");
+        }
+    }
+
     /** Hands the slabs' bytes, mapped, to a reader; they are valid during the call. */
     void slabs(Consumer<List<MemorySegment>> reader) {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
                 Arena arena = Arena.ofShared()) {
             if (Files.size(file) != bytes()) {
-                throw damaged(file);
+                throw damaged(file, null);
             }
             List<MemorySegment> segments = new ArrayList<>();
             long at = slabsAt;

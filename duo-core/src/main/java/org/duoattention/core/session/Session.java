@@ -298,6 +298,7 @@ public final class Session implements AutoCloseable {
             }
             model.requireSnapshots();
             saved.requireSettings(model.settings(plan.options()));
+            saved.requireContent(model.shape().vocabSize(), cache.report().size());
             saved.slabs(sources -> {
                 broken = true;
                 try {
@@ -314,11 +315,9 @@ public final class Session implements AutoCloseable {
                 throw new DuoException("The saved session cannot be restored: it holds " + saved.length()
                         + " tokens and a cache of " + cache.length());
             }
-            check(saved.tokens());
             broken = false;
-            for (int id : saved.tokens()) {
-                push(id);
-            }
+            history = Arrays.copyOf(saved.tokens(), Math.max(history.length, saved.length()));
+            tokens = saved.length();
             logits = saved.logits();
             prefillLogits = logits;
             prefillTokens = tokens;

@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.Consumer;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.json.JsonFile;
@@ -34,10 +35,12 @@ record SessionFile(
         Map<String, String> settings, boolean complete, int[] tokens, float @Nullable [] logits, long[] slabBytes) {
 
     void write(Path file, Consumer<List<MemorySegment>> writer) {
-        Path part = file.resolveSibling(file.getFileName() + ".part");
+        // Two processes that write the same file at once must not share its part.
+        String unique = Long.toHexString(ThreadLocalRandom.current().nextLong());
+        Path part = file.resolveSibling(file.getFileName() + "." + unique + ".part");
         try {
             try {
-                writePart(part, writer);
+                writePart(file, part, writer);
                 Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
             } finally {
                 Files.deleteIfExists(part);
@@ -48,7 +51,7 @@ record SessionFile(
         }
     }
 
-    private void writePart(Path part, Consumer<List<MemorySegment>> writer) throws IOException {
+    private void writePart(Path file, Path part, Consumer<List<MemorySegment>> writer) throws IOException {
         byte[] header = header();
         int logitCount = logits == null ? 0 : logits.length;
         long dataAt = SavedSession.HEADER_AT + header.length;
@@ -58,16 +61,12 @@ record SessionFile(
             total = SavedSession.aligned(total) + size;
         }
         try (FileChannel channel = FileChannel.open(
-                        part,
-                        StandardOpenOption.CREATE,
-                        StandardOpenOption.TRUNCATE_EXISTING,
-                        StandardOpenOption.READ,
-                        StandardOpenOption.WRITE);
+                        part, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
                 Arena arena = Arena.ofShared()) {
             long free = Files.getFileStore(part).getUsableSpace();
             if (free < total) {
                 throw new DuoException(
-                        part + ": needs " + total + " bytes, " + free + " are free; give a file on another disk");
+                        file + ": needs " + total + " bytes, " + free + " are free; give a file on another disk");
             }
             MemorySegment bytes = channel.map(MapMode.READ_WRITE, 0, total, arena);
             bytes.set(SavedSession.I64, 0, SavedSession.MAGIC);

@@ -16,6 +16,7 @@ import org.duoattention.api.model.HeadSet;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.DuoException;
 import org.duoattention.tck.OpaqueBackend;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -252,6 +253,45 @@ class SavedSessionTest {
                     .isInstanceOf(DuoException.class)
                     .hasMessageContaining(absent.toString());
             assertThat(answer(session)).hasSize(9);
+        }
+    }
+
+    @Test
+    void contentThatTheModelCannotHaveIsRefusedBeforeTheCacheIsTouched() {
+        try (Session session = duo(other).open()) {
+            long[] sizes = new long[session.memory().size()];
+            int[] few = ids(3, 11);
+            refusedContent(session, new int[] {3, TinyCheckpoint.VOCABULARY}, null, sizes, "is damaged");
+            refusedContent(session, new int[] {3, -1}, null, sizes, "is damaged");
+            refusedContent(session, ids(257, 12), null, sizes, "is damaged");
+            refusedContent(session, few, new float[TinyCheckpoint.VOCABULARY - 1], sizes, "is damaged");
+            refusedContent(session, few, null, new long[sizes.length - 1], "holds " + (sizes.length - 1) + " slabs");
+            refusedContent(session, few, null, new long[sizes.length + 1], "holds " + (sizes.length + 1) + " slabs");
+            session.prefill(few);
+            assertThat(session.tokens()).isEqualTo(few);
+        }
+    }
+
+    private void refusedContent(
+            Session session, int[] tokens, float @Nullable [] logits, long[] slabs, String message) {
+        new SessionFile(other.settings(session.options()), true, tokens, logits, slabs).write(file, targets -> {});
+        SavedSession saved = SavedSession.read(file);
+        assertThatThrownBy(() -> session.restore(saved))
+                .isInstanceOf(DuoException.class)
+                .hasMessageContaining(file.toString())
+                .hasMessageContaining(message);
+    }
+
+    @Test
+    void aSessionThatNothingWasFedToIsSavedAndRestored() {
+        try (Session first = duo(model).open();
+                Session second = duo(other).open()) {
+            first.save(file, false);
+            second.restore(SavedSession.read(file));
+            assertThat(second.length()).isZero();
+            first.prefill(ids(80, 13));
+            second.prefill(ids(80, 13));
+            assertThat(second.logits()).containsExactly(first.logits());
         }
     }
 }
