@@ -145,6 +145,8 @@ public final class ChatTemplate {
         Evaluator evaluator = new Evaluator(budget, new Globals(clock));
         try {
             return new Renderer(evaluator).apart(body, scope);
+        } catch (TemplateRefusal e) {
+            throw new DuoException(origin + " refuses the conversation: " + oneLine(String.valueOf(e.getMessage())), e);
         } catch (TemplateFault e) {
             throw fault(evaluator.line(), String.valueOf(e.getMessage()), e);
         }
@@ -173,11 +175,14 @@ public final class ChatTemplate {
     }
 
     private DuoException fault(int line, String message, Throwable cause) {
-        // A template may put anything into its complaint; a sentence for people is one line.
-        String shown = message.replaceAll("\\p{Cntrl}", " ");
         return new DuoException(
-                origin + ", line " + line + ": " + shown + "; use --prompt with the finished text if the template"
-                        + " cannot be changed.",
+                origin + ", line " + line + ": " + oneLine(message)
+                        + "; use --prompt with the finished text if the template" + " cannot be changed.",
                 cause);
+    }
+
+    /** A template may put anything into its complaint; a sentence for people is one line. */
+    private static String oneLine(String message) {
+        return message.replaceAll("\\p{Cntrl}", " ");
     }
 }

@@ -6,7 +6,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.duoattention.core.DuoException;
 
 /** The functions every template can call: Jinja's own and the two that transformers adds. */
 final class Globals {
@@ -23,7 +22,7 @@ final class Globals {
         add("namespace", Globals::namespace);
         add("raise_exception", arguments -> {
             Object message = arguments.bind("raise_exception", "message").require("message");
-            throw new DuoException(PythonText.str(message));
+            throw new TemplateRefusal(PythonText.str(message));
         });
         add("strftime_now", arguments -> {
             String format = arguments.bind("strftime_now", "format").text("format");

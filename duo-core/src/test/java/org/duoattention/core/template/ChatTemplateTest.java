@@ -98,11 +98,11 @@ class ChatTemplateTest {
     }
 
     @Test
-    void aRefusalOfTheTemplateIsTheMessage() {
+    void aRefusalOfTheTemplateIsQuoted() {
         ChatTemplate template = ChatTemplate.of("{{ raise_exception('Roles must alternate!') }}", Map.of());
         assertThatThrownBy(() -> template.render(HELLO, null, true, Map.of()))
                 .isInstanceOf(DuoException.class)
-                .hasMessage("Roles must alternate!");
+                .hasMessageEndingWith(" refuses the conversation: Roles must alternate!");
     }
 
     @Test

@@ -25,6 +25,7 @@ import tools.jackson.databind.json.JsonMapper;
  * resources wrote them.
  */
 class TemplateCasesTest {
+    private static final String REFUSES = "The chat template refuses the conversation: ";
     private static final Clock CLOCK = Clock.fixed(Instant.parse("2024-07-26T13:05:09Z"), ZoneOffset.UTC);
     private static final Map<String, String> SPECIAL = Map.of("bos_token", "<s>", "eos_token", "</s>");
 
@@ -101,7 +102,8 @@ class TemplateCasesTest {
             }
             boolean right = switch (example.get(2).stringValue()) {
                 case "prints" -> printed && answer.equals(example.get(3).stringValue());
-                case "raises" -> !printed && answer.equals(example.get(3).stringValue());
+                case "raises" ->
+                    !printed && answer.equals(REFUSES + example.get(3).stringValue());
                 default -> !printed;
             };
             if (!right) {
