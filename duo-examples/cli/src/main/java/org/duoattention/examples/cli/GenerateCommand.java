@@ -207,11 +207,10 @@ final class GenerateCommand implements Callable<Integer> {
         if (ids.length == 0) {
             return 0;
         }
-        long start = System.nanoTime();
         try (Progress progress =
                 new Progress(console, quiet || ids.length <= session.options().chunk(), "prefill", ids.length)) {
             int[] done = {0};
-            promptCache.prefill(
+            return promptCache.prefill(
                     session,
                     ids,
                     fed -> {
@@ -227,7 +226,6 @@ final class GenerateCommand implements Callable<Integer> {
                         }
                     });
         }
-        return (System.nanoTime() - start) / 1e9;
     }
 
     private record Answer(String text, FinishReason reason, Usage usage) {}

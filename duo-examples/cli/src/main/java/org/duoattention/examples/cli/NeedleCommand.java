@@ -125,9 +125,11 @@ final class NeedleCommand implements Callable<Integer> {
         cache.check(duo, policies, modelPath == null);
         json.check();
         Outputs.checkDirectory(out, "--out");
-        if (keep != null && !Files.isWritable(keep)) {
-            throw new DuoException(
-                    "--keep " + keep + " does not exist or cannot be written to; make the directory first");
+        if (keep != null) {
+            if (!Files.isDirectory(keep)) {
+                throw new DuoException("--keep " + keep + " is not a directory; make it first");
+            }
+            Outputs.checkDirectory(keep, "--keep");
         }
         HaystackText haystack = passkeys.haystack();
         EmbeddedModel.unless(modelPath, (directory, heads) -> run(duo, grid, haystack, directory, heads));

@@ -159,19 +159,7 @@ final class NeedleRun {
             progress.add(now - done[0]);
             done[0] = now;
         };
-        long start = System.nanoTime();
-        if (rest.length > 0 && kept.isPresent()) {
-            Path file = kept.get();
-            new KeptPrefill(
-                            file,
-                            KEEP_EVERY,
-                            length -> progress.line(
-                                    "kept " + length + " of " + prompt.ids().length + " tokens in " + file))
-                    .run(session, rest, fed);
-        } else if (rest.length > 0) {
-            session.prefill(rest, now -> fed.accept((int) now.done()));
-        }
-        double seconds = (System.nanoTime() - start) / 1e9;
+        double seconds = rest.length == 0 ? 0 : prefill(session, prompt, rest, kept, fed);
         PasskeyAnswer said = PasskeyAnswer.of(session, answerTokens, text -> true);
         return new NeedleResult(
                 policy,
@@ -184,7 +172,24 @@ final class NeedleRun {
                 prompt.ids().length,
                 prompt.needleToken(),
                 session.kvBytes(),
-                rest.length / seconds,
+                rest.length == 0 ? 0 : rest.length / seconds,
                 said.usage() == null ? 0 : said.usage().millisPerToken());
+    }
+
+    /** Feeds a prompt's rest, and returns the seconds that this took. */
+    private double prefill(
+            Session session, PasskeyPrompt prompt, int[] rest, Optional<Path> kept, Consumer<Integer> fed) {
+        if (kept.isPresent()) {
+            Path file = kept.get();
+            return new KeptPrefill(
+                            file,
+                            KEEP_EVERY,
+                            length -> progress.line(
+                                    "kept " + length + " of " + prompt.ids().length + " tokens in " + file))
+                    .run(session, rest, fed);
+        }
+        long start = System.nanoTime();
+        session.prefill(rest, now -> fed.accept((int) now.done()));
+        return (System.nanoTime() - start) / 1e9;
     }
 }

@@ -2,6 +2,7 @@ package org.duoattention.examples.cli;
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -87,6 +88,9 @@ final class Outputs {
     }
 
     private static String reason(IOException e) {
-        return e.getClass().getSimpleName().replace("Exception", "") + " " + e.getMessage();
+        // What the file system says of a path is the path alone; only the exception's name tells what is wrong with it.
+        return e instanceof FileSystemException
+                ? e.getClass().getSimpleName().replace("Exception", "") + " " + e.getMessage()
+                : String.valueOf(e.getMessage());
     }
 }

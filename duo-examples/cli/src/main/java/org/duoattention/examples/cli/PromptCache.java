@@ -50,9 +50,14 @@ final class PromptCache {
             return;
         }
         Ranges.atLeast("--save-every", saveEvery, 1);
-        KeptPrefill.check(file, "--prompt-cache");
         if (Files.exists(file)) {
+            if (!Files.isRegularFile(file)) {
+                throw new DuoException("--prompt-cache " + file + " is a directory or a device; give a file");
+            }
             saved = SavedSession.read(file);
+        }
+        if (saved == null || !saved.complete()) {
+            Outputs.checkFile(file, "--prompt-cache");
         }
     }
 
@@ -63,7 +68,8 @@ final class PromptCache {
     /** The context to open the session with: that of the file where there is one. */
     long context(long needed) {
         if (context != null && context < needed) {
-            throw new DuoException("--context is " + context + "; prompt and answer take " + needed + " tokens");
+            throw new DuoException("--context is " + context + "; prompt and answer take " + needed
+                    + " tokens; give as many or more, or leave it out");
         }
         long wanted = context == null ? needed : context;
         if (saved == null) {
@@ -110,14 +116,20 @@ final class PromptCache {
         return target;
     }
 
-    /** Feeds what {@link #restore} left, into the file as well where this run is to write it. */
-    void prefill(Session session, int[] ids, Consumer<Integer> fed, BiConsumer<Path, Long> kept) {
+    /**
+     * Feeds what {@link #restore} left, into the file as well where this run is to write it.
+     *
+     * @return seconds that the feeding took
+     */
+    double prefill(Session session, int[] ids, Consumer<Integer> fed, BiConsumer<Path, Long> kept) {
         Path target = file;
         if (target == null || (saved != null && saved.complete())) {
+            long start = System.nanoTime();
             session.prefill(ids, done -> fed.accept((int) done.done()));
+            return (System.nanoTime() - start) / 1e9;
         } else {
             int every = saveEvery == null ? 0 : saveEvery;
-            new KeptPrefill(target, every, length -> kept.accept(target, length)).run(session, ids, fed);
+            return new KeptPrefill(target, every, length -> kept.accept(target, length)).run(session, ids, fed);
         }
     }
 }

@@ -49,6 +49,9 @@ class NeedleCommandTest {
         command[8] = keep.resolve("absent").toString();
         command[10] = keep.resolve("absent").toString();
         assertThat(Cli.run(command).sentence()).contains("--keep", "absent");
+        Path file = Files.writeString(directory.resolve("file"), "no directory");
+        command[10] = file.toString();
+        assertThat(Cli.run(command).sentence()).contains("--keep", "file is not a directory");
     }
 
     @Test

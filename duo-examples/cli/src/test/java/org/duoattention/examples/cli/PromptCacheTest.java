@@ -102,12 +102,14 @@ class PromptCacheTest {
         assertThat(generate("x", "--prompt-cache", directory.toString()).sentence())
                 .contains("is a directory");
         assertThat(generate("x", "--prompt-cache", directory + "/no/file").sentence())
-                .contains("directory does not exist");
+                .contains("--prompt-cache", "is not a directory; make it first");
         assertThat(generate("x", "--prompt-cache", cache.toString(), "--save-every", "0")
                         .sentence())
                 .contains("--save-every is 0");
         Files.writeString(cache, "this is no cache, but long enough to be one");
         assertThat(generate("x", "--prompt-cache", cache.toString()).sentence()).contains("is not a saved session");
+        assertThat(generate("x", "--prompt-cache", cache + "/file").sentence())
+                .contains("--prompt-cache", "is not a directory; make it first");
         Files.delete(cache);
 
         cached(TEXT);
