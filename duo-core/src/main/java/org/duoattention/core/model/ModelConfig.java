@@ -1,5 +1,6 @@
 package org.duoattention.core.model;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
@@ -58,7 +59,12 @@ public record ModelConfig(
      * @throws DuoException when it is missing, malformed, or asks for something that is not supported
      */
     public static ModelConfig read(Path directory) {
-        return readFile(directory.resolve(FILE_NAME));
+        Path file = directory.resolve(FILE_NAME);
+        if (!Files.exists(file)) {
+            throw new DuoException(file + ": no such file; give the directory of a checkpoint, with config.json,"
+                    + " safetensors and tokenizer.json, or a GGUF file");
+        }
+        return readFile(file);
     }
 
     /**

@@ -20,7 +20,11 @@ public record Sampling(double temperature, int topK, double topP, double minP, d
 
     /** Checks the ranges. */
     public Sampling {
-        check(temperature >= 0 && temperature < Double.POSITIVE_INFINITY, "temperature", temperature, "at least 0");
+        check(
+                temperature >= 0 && temperature < Double.POSITIVE_INFINITY,
+                "temperature",
+                temperature,
+                "a finite number of at least 0");
         check(topK >= 0, "top-k", topK, "at least 0 (0 keeps all)");
         check(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1");
         check(minP >= 0 && minP <= 1, "min-p", minP, "between 0 and 1");
@@ -28,7 +32,7 @@ public record Sampling(double temperature, int topK, double topP, double minP, d
                 repetitionPenalty > 0 && repetitionPenalty < Double.POSITIVE_INFINITY,
                 "repetition-penalty",
                 repetitionPenalty,
-                "above 0");
+                "a finite number above 0");
         check(
                 temperature > 0 || (topK == 0 && topP == 1 && minP == 0),
                 "temperature",

@@ -23,7 +23,8 @@ record GgufHeader(GgufMetadata metadata, Map<String, GgufTensorInfo> tensors, lo
     /** Reads the header of a whole mapped file, at the cursor. */
     static GgufHeader scan(GgufCursor cursor) {
         if (cursor.int32("the magic number") != MAGIC) {
-            throw new DuoException(cursor.file() + ": does not start with GGUF; is it a GGUF file?");
+            throw new DuoException(cursor.file() + ": does not start with GGUF; give a GGUF file, or the directory of a"
+                    + " safetensors checkpoint");
         }
         checkVersion(cursor);
         long tensorCount = cursor.count(GgufTensorInfo.LEAST_BYTES, "the number of tensors");
