@@ -1,5 +1,6 @@
 package org.duoattention.backend.cuda;
 
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -16,6 +17,9 @@ record CudaOptions(OptionalInt device, boolean exact, boolean libraries) {
     private static final String DEVICE = "device";
     private static final String ACTIVATIONS = "activations";
     private static final String LIBRARIES = "libraries";
+    /** System property with what {@link #ACTIVATIONS} is where the option is not given: the command line has no option. */
+    private static final String ACTIVATIONS_PROPERTY = "duo.cuda.activations";
+
     private static final List<String> NAMES = List.of(ACTIVATIONS, DEVICE, LIBRARIES);
 
     /**
@@ -30,11 +34,16 @@ record CudaOptions(OptionalInt device, boolean exact, boolean libraries) {
                         + "'; it has " + String.join(", ", NAMES));
             }
         }
-        String chosen = options.get(DEVICE);
+        Map<String, String> given = new HashMap<>(options);
+        String activations = System.getProperty(ACTIVATIONS_PROPERTY);
+        if (activations != null) {
+            given.putIfAbsent(ACTIVATIONS, activations);
+        }
+        String chosen = given.get(DEVICE);
         return new CudaOptions(
                 chosen == null ? OptionalInt.empty() : OptionalInt.of(ordinal(chosen)),
-                oneOf(options, ACTIVATIONS, "rounded", "exact").equals("exact"),
-                oneOf(options, LIBRARIES, "auto", "none").equals("auto"));
+                oneOf(given, ACTIVATIONS, "rounded", "exact").equals("exact"),
+                oneOf(given, LIBRARIES, "auto", "none").equals("auto"));
     }
 
     /** The same without NVIDIA's libraries: they go with NVIDIA's driver only. */

@@ -2,12 +2,10 @@ package org.duoattention.backend.cuda;
 
 import java.util.Map;
 import org.duoattention.api.backend.AttentionBackend;
-import org.duoattention.api.tensor.DType;
 import org.duoattention.backend.cuda.kernel.DirectoryImages;
-import org.duoattention.tck.AttentionBackendContract;
 
 /** The contract of backends on the emulated driver. */
-class CudaEmulationTest extends AttentionBackendContract {
+class CudaEmulationTest extends RoundedContract {
     @Override
     protected AttentionBackend backend() {
         return new CudaBackend(EmulatedDriver.library().toString(), new DirectoryImages(EmulatedDriver.kernels()));
@@ -16,24 +14,5 @@ class CudaEmulationTest extends AttentionBackendContract {
     @Override
     protected Map<String, String> options() {
         return Map.of("libraries", "none");
-    }
-
-    /**
-     * Tensor cores take both operands of a product in the type of the weight or of the cache: half a unit in the last place
-     * of it.
-     */
-    @Override
-    protected double operandRounding(DType stored) {
-        return switch (stored) {
-            case BF16 -> 0x1p-8;
-            case F16 -> 0x1p-11;
-            default -> 0;
-        };
-    }
-
-    /** Inputs are rounded to bfloat16, which is no coarser than 8 bits for whatever number of elements. */
-    @Override
-    protected int activationGroup() {
-        return 1;
     }
 }

@@ -1,20 +1,16 @@
 package org.duoattention.backend.cuda;
 
-import java.util.EnumSet;
 import java.util.Optional;
-import java.util.Set;
 import org.duoattention.api.backend.AttentionBackend;
-import org.duoattention.api.backend.Capability;
 import org.duoattention.backend.cuda.driver.Driver;
 import org.duoattention.backend.cuda.probe.DriverProbe;
-import org.duoattention.tck.AttentionBackendContract;
 import org.junit.jupiter.api.condition.EnabledIf;
 
 /** The contract of backends on the GPU of this machine, where there is one. */
 @EnabledIf(
         value = "hasGpu",
         disabledReason = "no GPU that can be used: the contract is tested on the emulated driver only")
-class CudaGpuTest extends AttentionBackendContract {
+class CudaGpuTest extends RoundedContract {
     static boolean hasGpu() {
         String library = System.getProperty(Driver.PROPERTY, Driver.DEFAULT_LIBRARY);
         return new DriverProbe(library, Driver.FUNCTIONS).first(Optional.empty()) instanceof DriverProbe.Answer.Usable;
@@ -23,12 +19,5 @@ class CudaGpuTest extends AttentionBackendContract {
     @Override
     protected AttentionBackend backend() {
         return new CudaBackend();
-    }
-
-    @Override
-    protected Set<Capability> unsupported() {
-        Set<Capability> unsupported = EnumSet.allOf(Capability.class);
-        unsupported.removeAll(CudaDevice.everyCapability());
-        return unsupported;
     }
 }
