@@ -10,7 +10,7 @@
 namespace {
 constexpr int SUCCESS = 0, NOT_SUPPORTED = 15, INVALID = 7;
 constexpr int R_32F = 0, R_16F = 2, R_16BF = 14, COMPUTE_32F = 68;
-constexpr int TRANSA = 3, OP_T = 1, MAX_WORKSPACE = 1;
+constexpr int TRANSA = 3, OP_T = 1, MAX_WORKSPACE = 1, FIRST_ALIGNMENT = 5, LAST_ALIGNMENT = 8;
 
 struct Layout {
     int type;
@@ -23,6 +23,7 @@ struct Operation {
 };
 struct Preference {
     uint64_t workspace;
+    int alignments;
 };
 struct Result {  // cublasLtMatmulHeuristicResult_t
     uint64_t algorithm[8];
@@ -87,7 +88,7 @@ int cublasLtMatrixLayoutDestroy(void* layout) {
     return SUCCESS;
 }
 int cublasLtMatmulPreferenceCreate(void** made) {
-    *made = new Preference{0};
+    *made = new Preference{0, 0};
     return SUCCESS;
 }
 int cublasLtMatmulPreferenceDestroy(void* preference) {
@@ -95,6 +96,13 @@ int cublasLtMatmulPreferenceDestroy(void* preference) {
     return SUCCESS;
 }
 int cublasLtMatmulPreferenceSetAttribute(void* preference, int attribute, const void* value, size_t bytes) {
+    if (attribute >= FIRST_ALIGNMENT && attribute <= LAST_ALIGNMENT && bytes == 4) {
+        // Without it algorithms may count on 256 bytes.
+        uint32_t alignment;
+        std::memcpy(&alignment, value, 4);
+        static_cast<Preference*>(preference)->alignments += alignment <= 16;
+        return SUCCESS;
+    }
     if (attribute != MAX_WORKSPACE || bytes != 8) {
         return INVALID;
     }
@@ -104,7 +112,7 @@ int cublasLtMatmulPreferenceSetAttribute(void* preference, int attribute, const 
 int cublasLtMatmulAlgoGetHeuristic(void*, void*, void*, void*, void*, void*, void* preference, int wanted, Result* results,
                                    int* found) {
     *found = 0;
-    if (told("refuse") || wanted < 1) {
+    if (told("refuse") || wanted < 1 || static_cast<Preference*>(preference)->alignments != 4) {
         return NOT_SUPPORTED;
     }
     std::memset(results, 0, sizeof *results);

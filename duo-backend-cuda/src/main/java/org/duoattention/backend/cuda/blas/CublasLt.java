@@ -31,6 +31,15 @@ public final class CublasLt implements MatrixProduct {
 
     /** Elements of 16 bytes: rows begin at multiples of it. */
     private static final int ALIGNED = 8;
+    /** To what matrices are aligned; without being told the library counts on 256 bytes. */
+    private static final int ALIGNED_BYTES = 16;
+
+    private static final int[] ALIGNMENTS = {
+        cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+        cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+        cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES
+    };
 
     private static final List<String> LIBRARIES = List.of("libcudart.so.13", "libcublasLt.so.13");
     private static final List<String> FUNCTIONS = List.of(
@@ -209,11 +218,18 @@ public final class CublasLt implements MatrixProduct {
             cublasLtMatmulPreferenceOpaque_t preference = new cublasLtMatmulPreferenceOpaque_t(
                     created("cublasLtMatmulPreferenceCreate", cublas::cublasLtMatmulPreferenceCreate));
             int[] found = new int[1];
-            try (LongPointer bytes = new LongPointer(1).put(WORKSPACE)) {
+            try (LongPointer bytes = new LongPointer(1).put(WORKSPACE);
+                    IntPointer alignment = new IntPointer(1).put(ALIGNED_BYTES)) {
                 check(
                         "cublasLtMatmulPreferenceSetAttribute",
                         cublas.cublasLtMatmulPreferenceSetAttribute(
                                 preference, cublas.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes, Long.BYTES));
+                for (int attribute : ALIGNMENTS) {
+                    check(
+                            "cublasLtMatmulPreferenceSetAttribute",
+                            cublas.cublasLtMatmulPreferenceSetAttribute(
+                                    preference, attribute, alignment, Integer.BYTES));
+                }
                 int status = cublas.cublasLtMatmulAlgoGetHeuristic(
                         handle, operation, weight, activations, output, output, preference, 1, chosen, found);
                 return status == cublas.CUBLAS_STATUS_SUCCESS
