@@ -48,6 +48,8 @@ final class Staging implements AutoCloseable {
             long count = Math.min(half, bytes - at);
             MemorySegment pinned = free(count);
             fill(source, at, pinned);
+            // A virtual thread that waited for the others may be on another thread of the system, with another context.
+            context.enter();
             driver.copyToDevice(pinned, target + at, count, stream);
             queued(stream);
         }

@@ -26,7 +26,7 @@ public final class DeviceMemory implements AutoCloseable {
     private static final long RESERVE = 192L << 20;
     /** Physical memory is taken in pieces of at least this size. */
     private static final long PIECE = 32L << 20;
-    /** Addresses are plenty: moved memory gets new ones. */
+    /** How many times the device's memory is reserved in addresses: moved memory gets new ones. */
     private static final int RANGES = 16;
 
     /** A piece of physical memory and the addresses that it is mapped to, as offsets in the range. */
@@ -72,9 +72,24 @@ public final class DeviceMemory implements AutoCloseable {
         access.set(ValueLayout.JAVA_INT, 8, 3);
         driver.call("cuMemGetAllocationGranularity", out, property, 0);
         granularity = out.get(ValueLayout.JAVA_LONG, 0);
-        range = roundUp(RANGES * context.info().totalBytes(), granularity);
-        driver.call("cuMemAddressReserve", out, range, 0L, 0L, 0L);
+        range = reserve();
         base = out.get(ValueLayout.JAVA_LONG, 0);
+    }
+
+    /** Reserves as many addresses as there are: a limit on the process's address space may leave fewer. */
+    private long reserve() {
+        int ranges = RANGES;
+        while (true) {
+            long bytes = roundUp(ranges * context.info().totalBytes(), granularity);
+            int result = driver.result("cuMemAddressReserve", out, bytes, 0L, 0L, 0L);
+            if (result == 0) {
+                return bytes;
+            }
+            if (ranges == 1) {
+                throw driver.failure("cuMemAddressReserve", result);
+            }
+            ranges /= 2;
+        }
     }
 
     /** What a block of so many bytes takes. */
