@@ -27,6 +27,11 @@ import org.duoattention.backend.cuda.kernel.KernelImages;
 final class CudaDevice implements Device {
     private static final Set<Capability> CAPABILITIES = Collections.unmodifiableSet(EnumSet.allOf(Capability.class));
     private static final long STAGING_BYTES = 16L << 20;
+    /**
+     * The most that operations come to take for themselves: inputs rounded to two types, their sums, and the workspace of a
+     * library ({@link TensorCoreLinears}); parts of an attention take less. It is held back until a stream has it.
+     */
+    private static final long SCRATCH_BYTES = 176L << 20;
 
     private final CudaOptions options;
     private final Context context;
@@ -207,7 +212,9 @@ final class CudaDevice implements Device {
     @Override
     public long availableBytes() {
         requireOpen();
-        return memory.availableBytes();
+        long scratch =
+                streams.stream().mapToLong(CudaStream::scratchBytes).max().orElse(0);
+        return Math.max(0, memory.availableBytes() - Math.max(0, SCRATCH_BYTES - scratch));
     }
 
     @Override

@@ -319,6 +319,11 @@ final class CudaStream implements ComputeStream {
         launches.finishUnlessClosed();
     }
 
+    /** Device memory that operations have for themselves; may be asked by any thread. */
+    long scratchBytes() {
+        return launches.scratchBytes();
+    }
+
     /** Gives the queue's memory back; called by the owner, or by whoever closes the device. */
     void release() {
         try {

@@ -52,6 +52,9 @@ final class Launches implements AutoCloseable {
     private final Graphs graphs;
     private @Nullable Staging staging;
     private DeviceMemory.@Nullable Block scratch;
+    /** Read without waiting for what goes on. */
+    private volatile long scratchBytes;
+
     private int variableSet;
     private int variableBytes;
     /** Whether variables were set that no launch has followed yet: a flush would lose them. */
@@ -167,10 +170,17 @@ final class Launches implements AutoCloseable {
             if (scratch != null) {
                 memory.free(scratch);
                 scratch = null;
+                scratchBytes = 0;
             }
             scratch = memory.allocate("scratch memory of a stream", bytes);
+            scratchBytes = scratch.bytes();
         }
         return scratch.address();
+    }
+
+    /** The size of the scratch memory so far; may be asked by any thread. */
+    long scratchBytes() {
+        return scratchBytes;
     }
 
     /**
