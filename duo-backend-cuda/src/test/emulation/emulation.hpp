@@ -197,6 +197,11 @@ static inline float __fadd_rn(float a, float b) { return a + b; }
 static inline float __fsub_rn(float a, float b) { return a - b; }
 static inline float __fdiv_rn(float a, float b) { return a / b; }
 static inline float __frcp_rn(float a) { return 1.0f / a; }
+static inline void sincospi(double x, double* sine, double* cosine) {
+    double turned = remainder(x, 2);
+    *sine = sin(M_PI * turned);
+    *cosine = cos(M_PI * turned);
+}
 static inline double __dmul_rn(double a, double b) { return a * b; }
 static inline float __saturatef(float x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
 #define DUO_EMU_MIN_MAX(T)                                     \

@@ -1,8 +1,10 @@
 // Runs the threads of a block as fibers on one thread of the system.
 //
-// The order in which fibers run between two barriers alternates from block to block, so that a result that depends on a
-// missing barrier differs. A barrier that not all reach, a mask that not all of its lanes give, a misaligned vector
-// access: each ends the launch with a message.
+// The order in which fibers run between two barriers differs from block to block, so that a result that depends on a
+// missing barrier differs: forwards, backwards, or shuffled, where a warp may be far ahead of the others. What orders follow
+// each other depends on the environment variable DUO_EMULATED_SEED, 0 by default. The target of an asynchronous copy is
+// overwritten when the copy begins and when it is waited for, since it may be written at any time between. A barrier that not
+// all reach, a mask that not all of its lanes give, a misaligned vector access: each ends the launch with a message.
 #include "runtime.hpp"
 
 #include <stdint.h>
@@ -11,6 +13,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <atomic>
 #include <vector>
 
 struct duo_dim3 {
@@ -71,7 +75,10 @@ struct Block {
     void (*entry)(const unsigned long long*);
     const unsigned long long* values;
     const char* failure;
+    std::vector<int> warp_order;
 };
+
+enum Order { FORWARDS, BACKWARDS, SHUFFLED, ORDERS };
 
 // Stacks are kept from launch to launch.
 struct Pool {
@@ -86,6 +93,27 @@ struct Pool {
 
 thread_local Pool pool;
 thread_local Block* block;
+std::atomic<unsigned long long> started{0};
+
+// Numbers that look random (splitmix64).
+struct Numbers {
+    unsigned long long state;
+
+    unsigned next(unsigned most) {
+        unsigned long long z = state += 0x9e3779b97f4a7c15ull;
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+        z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+        return static_cast<unsigned>((z ^ z >> 31) >> 32) % most;
+    }
+};
+
+unsigned long long seed() {
+    static const unsigned long long chosen = [] {
+        const char* text = getenv("DUO_EMULATED_SEED");
+        return text == nullptr ? 0 : strtoull(text, nullptr, 10);
+    }();
+    return chosen;
+}
 
 }  // namespace
 
@@ -162,29 +190,69 @@ void release_barrier() {
     }
 }
 
+// Runs a fiber until it waits; whether the block goes on.
+bool run_fiber(Fiber* fiber) {
+    block->current = fiber;
+    duo_emu_switch(&block->scheduler, fiber->stack_pointer);
+    if (block->failure != nullptr) {
+        return false;
+    }
+    if (block->live > 0 && block->at_barrier == block->live) {
+        release_barrier();
+    }
+    return true;
+}
+
+// Runs fibers first .. end-1 that can run, beginning with one of them; how many there were, or -1 when the block failed.
+int run_fibers(int first, int end, int begin, bool backwards) {
+    int ran = 0;
+    int count = end - first;
+    for (int i = 0; i < count; i++) {
+        Fiber* fiber = block->fibers[first + (begin + (backwards ? count - 1 - i : i)) % count];
+        if (fiber->state == READY) {
+            ran++;
+            if (!run_fiber(fiber)) {
+                return -1;
+            }
+        }
+    }
+    return ran;
+}
+
+// Runs every warp in a random order, each for one step or as far as it comes.
+int run_shuffled(Numbers& numbers) {
+    std::vector<int>& order = block->warp_order;
+    for (size_t i = order.size(); i > 1; i--) {
+        std::swap(order[i - 1], order[numbers.next(static_cast<unsigned>(i))]);
+    }
+    int all = 0;
+    for (int warp : order) {
+        int end = std::min(32 * warp + 32, static_cast<int>(block->fibers.size()));
+        bool ahead = numbers.next(2) == 0;
+        int ran;
+        do {
+            ran = run_fibers(32 * warp, end, static_cast<int>(numbers.next(32)), numbers.next(2) == 0);
+            if (ran < 0) {
+                return ran;
+            }
+            all += ran;
+        } while (ahead && ran > 0);
+    }
+    return all;
+}
+
 // Runs one block; whether it came to its end.
-bool run_block(bool backwards) {
+bool run_block(Numbers numbers) {
     int count = static_cast<int>(block->fibers.size());
+    unsigned order = numbers.next(ORDERS);
     block->live = count;
     block->at_barrier = 0;
     while (block->live > 0) {
-        bool progress = false;
-        for (int i = 0; i < count; i++) {
-            Fiber* fiber = block->fibers[backwards ? count - 1 - i : i];
-            if (fiber->state != READY) {
-                continue;
-            }
-            progress = true;
-            block->current = fiber;
-            duo_emu_switch(&block->scheduler, fiber->stack_pointer);
-            if (block->failure != nullptr) {
-                return false;
-            }
-            if (block->live > 0 && block->at_barrier == block->live) {
-                release_barrier();
-            }
+        int ran = order == SHUFFLED ? run_shuffled(numbers) : run_fibers(0, count, 0, order == BACKWARDS);
+        if (ran < 0) {
+            return false;
         }
-        if (!progress) {
+        if (ran == 0) {
             block->failure = "threads wait for each other: a barrier or an operation of a warp is not reached by all";
             return false;
         }
@@ -252,6 +320,8 @@ void duo_emu_copy_async(void* shared, const void* global, int valid) {
     if (reinterpret_cast<uintptr_t>(shared) % 16 != 0 || reinterpret_cast<uintptr_t>(global) % 16 != 0) {
         duo_emu_fail("cp.async of an address that is not aligned to 16 bytes");
     }
+    // Not a number in every format of numbers, for whoever reads it before the wait or still reads what was there.
+    memset(shared, 0xff, 16);
     block->current->open_group.push_back({shared, global, valid != 0});
 }
 
@@ -301,8 +371,11 @@ const char* duo_emu_run(
     state.fibers.assign(pool.fibers.begin(), pool.fibers.begin() + threads);
     size_t bytes = (shared_bytes + 15) / 16 * 16;
     unsigned char* shared = static_cast<unsigned char*>(aligned_alloc(256, (bytes + PADDING_BYTES + 255) / 256 * 256));
+    for (size_t i = 0; i < state.warps.size(); i++) {
+        state.warp_order.push_back(static_cast<int>(i));
+    }
     block = &state;
-    unsigned number = 0;
+    Numbers numbers = {seed() << 32 ^ started++};
     for (unsigned z = 0; z < grid[2] && state.failure == nullptr; z++) {
         for (unsigned y = 0; y < grid[1] && state.failure == nullptr; y++) {
             for (unsigned x = 0; x < grid[0] && state.failure == nullptr; x++) {
@@ -320,7 +393,7 @@ const char* duo_emu_run(
                                    static_cast<int>(t % 32), shared};
                     prepare(fiber);
                 }
-                run_block(number++ % 2 == 1);
+                run_block({numbers.next(~0u)});
                 for (size_t i = 0; i < PADDING_BYTES && state.failure == nullptr; i++) {
                     if (shared[bytes + i] != PADDING) {
                         state.failure = "a write past the end of dynamic shared memory";

@@ -84,7 +84,10 @@ public final class EmulatedDriver {
             driver();
             List<Thread> threads = new ArrayList<>();
             List<Throwable> failures = new ArrayList<>();
-            for (Path source : files(module().resolve("src/main/cuda"), ".cu")) {
+            List<Path> kernels = new ArrayList<>(files(module().resolve("src/main/cuda"), ".cu"));
+            // Kernels of tests of the emulation itself.
+            kernels.addAll(files(emulation(""), ".cu"));
+            for (Path source : kernels) {
                 threads.add(Thread.ofPlatform().start(() -> {
                     try {
                         kernel(source);
@@ -124,7 +127,7 @@ public final class EmulatedDriver {
     private static void kernel(Path source) throws IOException {
         String name = source.getFileName().toString().replace(".cu", "");
         Path library = target().resolve(name + ".so");
-        List<Path> sources = new ArrayList<>(files(source.getParent(), ".cuh"));
+        List<Path> sources = new ArrayList<>(files(module().resolve("src/main/cuda"), ".cuh"));
         sources.add(source);
         sources.add(emulation("emulation.hpp"));
         whenChanged(sources, library, () -> {
@@ -133,6 +136,7 @@ public final class EmulatedDriver {
             List<String> compiler = new ArrayList<>(List.of("/usr/bin/g++"));
             compiler.addAll(FLAGS);
             compiler.addAll(List.of("-DDUO_EMULATED", "-I", emulation("").toString()));
+            compiler.addAll(List.of("-I", module().resolve("src/main/cuda").toString()));
             List<String> preprocess = new ArrayList<>(compiler);
             Path text = target().resolve(name + ".i");
             // The word that marks a kernel is kept, to find the entry points that macros make too.
