@@ -144,6 +144,22 @@ static __device__ __forceinline__ void decode(
     const int eighth = lane / 4;  // slot of a tile of keys, elements of values, query row of an operand
     const int quarter = lane % 4;  // elements of keys, slots of values, two query rows of a result
 
+    float *const results = partials + (((i64)blockIdx.y * all_rows + first_row) * splits + split) * (DIM + 2);
+
+    i64 end = unit.causal_end + (first_row + rows - 1) / group;
+    end = end < unit.end2 ? end : unit.end2;
+    i64 part = (end + splits - 1) / splits;
+    part = (part + WARPS * TILE - 1) / (WARPS * TILE) * (WARPS * TILE);
+    const i64 from = split * part;
+    end = from + part < end ? from + part : end;
+    // Most parts of a streaming head: there are as many as a long head has.
+    if (from >= end) {
+        for (int i = threadIdx.x; i < rows * (DIM + 2); i += WARPS * 32) {
+            results[(i64)(i / (DIM + 2)) * splits * (DIM + 2) + i % (DIM + 2)] = i % (DIM + 2) == 0 ? MINUS_INFINITY : 0.0f;
+        }
+        return;
+    }
+
     // Queries: row `eighth`, this lane's share of the elements, scaled so that the largest is between 1 and 2.
     u32 query[STEPS][2];
     u32 query_rest[STEPS][2];
@@ -200,13 +216,6 @@ static __device__ __forceinline__ void decode(
         row_end[n] = 2 * quarter + n < rows ? unit.causal_end + token : 0;
         row_window[n] = window_from(unit, token);
     }
-    i64 end = unit.causal_end + (first_row + rows - 1) / group;
-    end = end < unit.end2 ? end : unit.end2;
-    i64 part = (end + splits - 1) / splits;
-    part = (part + WARPS * TILE - 1) / (WARPS * TILE) * (WARPS * TILE);
-    const i64 from = split * part;
-    end = from + part < end ? from + part : end;
-
     float maximum[2] = {MINUS_INFINITY, MINUS_INFINITY};
     float sum[2] = {0.0f, 0.0f};
     float offsets[GROUPS][2];
@@ -220,18 +229,26 @@ static __device__ __forceinline__ void decode(
         result[j][0] = result[j][1] = result[j][2] = result[j][3] = 0.0f;
     }
 
+    // Scales come as early as keys: a tile would wait for them otherwise, whatever else is there.
     u32 key[2][S::KEY_PIECES][S::KEY_WORDS];
-    i64 key_slot[2];
+    u32 key_scale[GROUPS][2];
+    u32 value_scale[GROUPS][2];
+    u32 next_value_scale[GROUPS][2];
     i64 tile = from + warp * TILE;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         if (tile < end) {
             i64 ordinal = tile + eighth + 8 * half;
-            key_slot[half] = slot_of(unit, ordinal < end ? ordinal : end - 1);
+            i64 slot = slot_of(unit, ordinal < end ? ordinal : end - 1);
 #pragma unroll
             for (int i = 0; i < S::KEY_PIECES; i++) {
                 load_words(key[half][i],
-                        unit.keys + key_slot[half] * ROW_BYTES + S::key_element(quarter, i * S::KEY_PIECE) * S::BITS / 8);
+                        unit.keys + slot * ROW_BYTES + S::key_element(quarter, i * S::KEY_PIECE) * S::BITS / 8);
+            }
+#pragma unroll
+            for (int g = 0; S::QUANTIZED && g < GROUPS; g++) {
+                key_scale[g][half] = scale_of(unit.key_scales, slot, GROUPS, g);
+                value_scale[g][half] = scale_of(unit.value_scales, slot, GROUPS, g);
             }
         }
     }
@@ -247,19 +264,6 @@ static __device__ __forceinline__ void decode(
                         unit.values + slot * ROW_BYTES + S::value_element(eighth, i * S::VALUE_PIECE) * S::BITS / 8);
             }
         }
-        u32 key_scale[GROUPS][2];
-        u32 value_scale[GROUPS][2];
-        if (S::QUANTIZED) {
-#pragma unroll
-            for (int g = 0; g < GROUPS; g++) {
-#pragma unroll
-                for (int half = 0; half < 2; half++) {
-                    key_scale[g][half] = scale_of(unit.key_scales, key_slot[half], GROUPS, g);
-                    value_scale[g][half] = scale_of(unit.value_scales, key_slot[half], GROUPS, g);
-                }
-            }
-        }
-
         // Logits: slots `eighth` and `eighth` + 8, query rows 2 `quarter` and the next.
         float logit[4] = {0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll
@@ -287,11 +291,16 @@ static __device__ __forceinline__ void decode(
 #pragma unroll
             for (int half = 0; half < 2; half++) {
                 i64 ordinal = next + eighth + 8 * half;
-                key_slot[half] = slot_of(unit, ordinal < end ? ordinal : end - 1);
+                i64 slot = slot_of(unit, ordinal < end ? ordinal : end - 1);
 #pragma unroll
                 for (int i = 0; i < S::KEY_PIECES; i++) {
                     load_words(key[half][i],
-                            unit.keys + key_slot[half] * ROW_BYTES + S::key_element(quarter, i * S::KEY_PIECE) * S::BITS / 8);
+                            unit.keys + slot * ROW_BYTES + S::key_element(quarter, i * S::KEY_PIECE) * S::BITS / 8);
+                }
+#pragma unroll
+                for (int g = 0; S::QUANTIZED && g < GROUPS; g++) {
+                    key_scale[g][half] = scale_of(unit.key_scales, slot, GROUPS, g);
+                    next_value_scale[g][half] = scale_of(unit.value_scales, slot, GROUPS, g);
                 }
             }
         }
@@ -353,6 +362,11 @@ static __device__ __forceinline__ void decode(
                 mma<VALUES_BRAIN>(result[j], a, rest);
             }
         }
+#pragma unroll
+        for (int g = 0; S::QUANTIZED && g < GROUPS; g++) {
+            value_scale[g][0] = next_value_scale[g][0];
+            value_scale[g][1] = next_value_scale[g][1];
+        }
     }
 
     // Join the warps.
@@ -388,7 +402,7 @@ static __device__ __forceinline__ void decode(
             float factor = fast_exp2(maxima[w][row] - most);
             total = fmaf(factor, d == DIM ? sums[w][row] : merged[w][row][d], total);
         }
-        float *partial = partials + (((i64)blockIdx.y * all_rows + first_row + row) * splits + split) * (DIM + 2);
+        float *partial = results + (i64)row * splits * (DIM + 2);
         if (d == DIM) {
             partial[0] = most;
             partial[1] = total;

@@ -84,12 +84,13 @@ static __device__ __forceinline__ void score_slots(const float *q, const float *
 }
 
 #define SCORES(NAME, FORMAT)                                                                                                     \
-    extern "C" __global__ void score_rows_##NAME(const float *q, float *statistics, const Unit *units, int first_token,          \
-            int width, int dim, int quant_group, int group, float scale) {                                                       \
+    extern "C" __global__ void __launch_bounds__(THREADS) score_rows_##NAME(const float *q, float *statistics,                   \
+            const Unit *units, int first_token, int width, int dim, int quant_group, int group, float scale) {                   \
         score_rows<FORMAT>(q, statistics, units, first_token, width, dim, quant_group, group, scale);                            \
     }                                                                                                                            \
-    extern "C" __global__ void score_slots_##NAME(const float *q, const float *statistics, const Unit *units, int first_token,   \
-            int rows, int width, int dim, int quant_group, int group, int accumulate, float scale) {                             \
+    extern "C" __global__ void __launch_bounds__(THREADS) score_slots_##NAME(const float *q, const float *statistics,            \
+            const Unit *units, int first_token, int rows, int width, int dim, int quant_group, int group, int accumulate,        \
+            float scale) {                                                                                                       \
         score_slots<FORMAT>(                                                                                                     \
                 q, statistics, units, first_token, rows, width, dim, quant_group, group, accumulate, scale);                     \
     }

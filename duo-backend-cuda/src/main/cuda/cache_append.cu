@@ -105,7 +105,7 @@ static __device__ __forceinline__ void append(
 }
 
 #define APPEND(NAME, FORMAT)                                                                                                     \
-    extern "C" __global__ void NAME(                                                                                             \
+    extern "C" __global__ void __launch_bounds__(128) NAME(                                                                      \
             const float *k, const float *v, int tokens, int width, const Unit *units, int unit_count, int dim, int group) {      \
         append<FORMAT>(k, v, tokens, width, units, unit_count, dim, group);                                                      \
     }

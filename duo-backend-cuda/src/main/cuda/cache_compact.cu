@@ -31,7 +31,7 @@ template <class WORD> static __device__ __forceinline__ void compact(const Rows 
     }
 }
 
-extern "C" __global__ void compact_rows(const Rows *arrays, const int *keep, int count) {
+extern "C" __global__ void __launch_bounds__(1024) compact_rows(const Rows *arrays, const int *keep, int count) {
     const Rows rows = arrays[blockIdx.x];
     const int *kept = keep + rows.keep;
     i64 bits = (i64)rows.address | rows.bytes;

@@ -4,7 +4,7 @@
 // and the offset the sum of x; x and all sums are float, so nothing is rounded but them. A warp has four rows and reads x
 // once for all of them; a lane loads 4 bytes of codes per row, so that a warp reads whole lines.
 //
-// Launch: as gemv.cu, with one layer. `shift` is the logarithm of the group where the group is a power of two of at least
+// Launch: as gemv.cu; layers of one launch have the same format. `shift` is the logarithm of the group where the group is a power of two of at least
 // 8, else -1: then elements are looked up one by one.
 #include "linear.cuh"
 #include "quantized.cuh"
@@ -99,9 +99,20 @@ __device__ void gemv(
 
 #define DUO_GEMV(bits, tokens_)                                                                                 \
     extern "C" __global__ void __launch_bounds__(GEMV_THREADS) duo_gemv_int##bits##_##tokens_(                  \
-        const float* x, int in, int tokens, const u8* codes, long long stride, const void* scales, int kind,    \
-        int group, int shift, const void* bias, int bias_type, float* out, int outputs) {                       \
-        Layer layer = {codes, bias, bias_type, out, outputs, static_cast<int>(blockIdx.x)};                     \
+        const float* x, int in, int tokens, long long stride, int kind, int group, int shift, const u8* codes0, \
+        const void* scales0, const void* bias0, int bias_type0, float* out0, int outputs0, const u8* codes1,    \
+        const void* scales1, const void* bias1, int bias_type1, float* out1, int outputs1, const u8* codes2,    \
+        const void* scales2, const void* bias2, int bias_type2, float* out2, int outputs2) {                    \
+        Layer layer = {codes0, bias0, bias_type0, out0, outputs0, static_cast<int>(blockIdx.x)};                \
+        const void* scales = scales0;                                                                           \
+        if (layer.block >= gemv_blocks(outputs0)) {                                                             \
+            layer = {codes1, bias1, bias_type1, out1, outputs1, layer.block - gemv_blocks(outputs0)};           \
+            scales = scales1;                                                                                   \
+            if (layer.block >= gemv_blocks(outputs1)) {                                                         \
+                layer = {codes2, bias2, bias_type2, out2, outputs2, layer.block - gemv_blocks(outputs1)};       \
+                scales = scales2;                                                                               \
+            }                                                                                                   \
+        }                                                                                                       \
         gemv<bits, tokens_>(x, in, tokens, stride, scales, kind, group, shift, layer);                          \
     }
 

@@ -11,10 +11,11 @@ extern "C" __global__ void __launch_bounds__(256) duo_rope(
     float* sines = cosines + pairs;
     i64 at = *position + blockIdx.x;
     for (int i = threadIdx.x; i < pairs; i += blockDim.x) {
-        double angle = static_cast<double>(at) * frequencies[i];
+        // In half turns, whose whole part is removed exactly: no table of digits of pi on a stack, as for radians.
+        double half_turns = static_cast<double>(at) * frequencies[i] * 0.31830988618379067154;
         double sine;
         double cosine;
-        sincos(angle, &sine, &cosine);
+        sincospi(half_turns, &sine, &cosine);
         cosines[i] = static_cast<float>(cosine * attention_factor);
         sines[i] = static_cast<float>(direction * sine * attention_factor);
     }

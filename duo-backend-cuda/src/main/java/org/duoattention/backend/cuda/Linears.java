@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Tensor;
+import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.QuantizedSpec;
 
@@ -53,8 +54,6 @@ final class Linears {
                 rounded.add(projection);
             } else if (tokens > FEW_TOKENS) {
                 exact(x, projection);
-            } else if (weight(projection).quantized() != null) {
-                fewQuantized(x, projection);
             } else {
                 rest.add(projection);
             }
@@ -63,39 +62,38 @@ final class Linears {
             tensorCores.run(x, rounded);
         }
         while (!rest.isEmpty()) {
-            DType type = rest.getFirst().weight().spec().dtype();
+            BlockFormat format = weight(rest.getFirst()).format();
             List<Projection> fused = rest.stream()
-                    .filter(projection -> projection.weight().spec().dtype() == type)
+                    .filter(projection -> weight(projection).format().equals(format))
                     .limit(FUSED)
                     .toList();
-            few(x, type, fused);
+            if (format instanceof BlockFormat.Dense) {
+                few(x, fused);
+            } else {
+                fewQuantized(x, fused);
+            }
             rest.removeAll(fused);
         }
     }
 
-    private void few(CudaTensor x, DType type, List<Projection> fused) {
+    private void few(CudaTensor x, List<Projection> fused) {
         int tokens = Math.toIntExact(x.spec().extent(0));
         long[] arguments = new long[3 + 5 * FUSED];
         arguments[0] = x.address();
         arguments[1] = x.spec().extent(1);
         arguments[2] = tokens;
-        long blocks = 0;
         for (int p = 0; p < FUSED; p++) {
-            // What is missing has no blocks: the last layer takes all that are left.
-            Projection projection = fused.get(Math.min(p, fused.size() - 1));
-            long outputs = projection.weight().spec().rows();
+            Projection projection = numbered(fused, p);
             arguments[3 + 5 * p] = weight(projection).address();
             arguments[4 + 5 * p] = bias(projection);
             arguments[5 + 5 * p] = biasType(projection);
             arguments[6 + 5 * p] = out(projection);
-            arguments[7 + 5 * p] = outputs;
-            if (p < fused.size()) {
-                blocks += Math.ceilDiv(outputs, GEMV_BLOCK_ROWS);
-            }
+            arguments[7 + 5 * p] = projection.weight().spec().rows();
         }
+        DType type = fused.getFirst().weight().spec().dtype();
         launches.launch(
                 kernels.get("gemv", "duo_gemv_" + DenseOperations.suffix(type) + "_" + columns(tokens)),
-                blocks,
+                blocks(fused),
                 1,
                 1,
                 GEMV_THREADS,
@@ -103,31 +101,49 @@ final class Linears {
                 arguments);
     }
 
-    private void fewQuantized(CudaTensor x, Projection projection) {
+    private void fewQuantized(CudaTensor x, List<Projection> fused) {
         int tokens = Math.toIntExact(x.spec().extent(0));
-        QuantizedSpec spec = quantized(projection);
-        QuantizedLayout layout = QuantizedLayout.of(spec);
-        long codes = weight(projection).address();
+        BlockFormat.Grouped format = quantized(fused.getFirst()).format();
+        // The same for all: they have the same columns and format.
+        QuantizedLayout first = QuantizedLayout.of(quantized(fused.getFirst()));
+        long[] arguments = new long[7 + 6 * FUSED];
+        arguments[0] = x.address();
+        arguments[1] = x.spec().extent(1);
+        arguments[2] = tokens;
+        arguments[3] = first.stride();
+        arguments[4] = first.kind();
+        arguments[5] = format.group();
+        arguments[6] = first.shift();
+        for (int p = 0; p < FUSED; p++) {
+            Projection projection = numbered(fused, p);
+            long codes = weight(projection).address();
+            arguments[7 + 6 * p] = codes;
+            arguments[8 + 6 * p] =
+                    codes + QuantizedLayout.of(quantized(projection)).scales();
+            arguments[9 + 6 * p] = bias(projection);
+            arguments[10 + 6 * p] = biasType(projection);
+            arguments[11 + 6 * p] = out(projection);
+            arguments[12 + 6 * p] = projection.weight().spec().rows();
+        }
         launches.launch(
-                kernels.get("gemv_quantized", "duo_gemv_" + spec.format().label() + "_" + columns(tokens)),
-                Math.ceilDiv(spec.rows(), GEMV_BLOCK_ROWS),
+                kernels.get("gemv_quantized", "duo_gemv_" + format.label() + "_" + columns(tokens)),
+                blocks(fused),
                 1,
                 1,
                 GEMV_THREADS,
                 0,
-                x.address(),
-                x.spec().extent(1),
-                tokens,
-                codes,
-                layout.stride(),
-                codes + layout.scales(),
-                layout.kind(),
-                spec.format().group(),
-                layout.shift(),
-                bias(projection),
-                biasType(projection),
-                out(projection),
-                spec.rows());
+                arguments);
+    }
+
+    /** Layer number p of a launch. What is missing has no blocks: the last layer takes all that are left. */
+    private static Projection numbered(List<Projection> fused, int p) {
+        return fused.get(Math.min(p, fused.size() - 1));
+    }
+
+    private static long blocks(List<Projection> fused) {
+        return fused.stream()
+                .mapToLong(projection -> Math.ceilDiv(projection.weight().spec().rows(), (long) GEMV_BLOCK_ROWS))
+                .sum();
     }
 
     private void exact(CudaTensor x, Projection projection) {
