@@ -146,12 +146,15 @@ static __device__ __forceinline__ void decode(
 
     float *const results = partials + (((i64)blockIdx.y * all_rows + first_row) * splits + split) * (DIM + 2);
 
-    i64 end = unit.causal_end + (first_row + rows - 1) / group;
-    end = end < unit.end2 ? end : unit.end2;
-    i64 part = (end + splits - 1) / splits;
+    // Ordinals of rows of this size fit 31 bits in any memory there is.
+    const int first_token = first_row / group;
+    const int last_token = (first_row + rows - 1) / group;
+    int end = (int)unit.causal_end + last_token;
+    end = end < (int)unit.end2 ? end : (int)unit.end2;
+    int part = (end + splits - 1) / splits;
     part = (part + WARPS * TILE - 1) / (WARPS * TILE) * (WARPS * TILE);
-    const i64 from = split * part;
-    end = from + part < end ? from + part : end;
+    const int from = split * part;
+    end = end - from > part ? from + part : end;
     // Most parts of a streaming head: there are as many as a long head has.
     if (from >= end) {
         for (int i = threadIdx.x; i < rows * (DIM + 2); i += WARPS * 32) {
@@ -207,15 +210,29 @@ static __device__ __forceinline__ void decode(
         }
     }
 
-    // What the two query rows of this lane's results see.
-    i64 row_end[2];
-    i64 row_window[2];
+    // What the two query rows of this lane's results see, and what all rows see.
+    const int always = (int)unit.always;
+    int row_end[2];
+    int row_window[2];
 #pragma unroll
     for (int n = 0; n < 2; n++) {
         int token = (first_row + 2 * quarter + n) / group;
-        row_end[n] = 2 * quarter + n < rows ? unit.causal_end + token : 0;
-        row_window[n] = window_from(unit, token);
+        row_end[n] = 2 * quarter + n < rows ? (int)unit.causal_end + token : 0;
+        row_window[n] = (int)window_from(unit, token);
     }
+    const int open_end = end < (int)unit.causal_end + first_token ? end : (int)unit.causal_end + first_token;
+    const int open_window = (int)window_from(unit, last_token);
+    // The slot of an ordinal is the ordinal and the shift of its run; past the end it is that of the last.
+    const int run_end0 = (int)unit.end0;
+    const int run_end1 = (int)unit.end1;
+    const int shift0 = (int)unit.first0;
+    const int shift1 = (int)(unit.first1 - unit.end0);
+    const int shift2 = (int)(unit.first2 - unit.end1);
+    auto slot_at = [&](int ordinal) {
+        int clamped = ordinal < end ? ordinal : end - 1;
+        return (i64)(clamped + (clamped < run_end0 ? shift0 : clamped < run_end1 ? shift1 : shift2));
+    };
+
     float maximum[2] = {MINUS_INFINITY, MINUS_INFINITY};
     float sum[2] = {0.0f, 0.0f};
     float offsets[GROUPS][2];
@@ -234,12 +251,11 @@ static __device__ __forceinline__ void decode(
     u32 key_scale[GROUPS][2];
     u32 value_scale[GROUPS][2];
     u32 next_value_scale[GROUPS][2];
-    i64 tile = from + warp * TILE;
+    int tile = from + warp * TILE;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         if (tile < end) {
-            i64 ordinal = tile + eighth + 8 * half;
-            i64 slot = slot_of(unit, ordinal < end ? ordinal : end - 1);
+            i64 slot = slot_at(tile + eighth + 8 * half);
 #pragma unroll
             for (int i = 0; i < S::KEY_PIECES; i++) {
                 load_words(key[half][i],
@@ -256,8 +272,7 @@ static __device__ __forceinline__ void decode(
         u32 value[4][S::VALUE_PIECES][S::VALUE_WORDS];
 #pragma unroll
         for (int s = 0; s < 4; s++) {
-            i64 ordinal = tile + 2 * quarter + s % 2 + 8 * (s / 2);
-            i64 slot = slot_of(unit, ordinal < end ? ordinal : end - 1);
+            i64 slot = slot_at(tile + 2 * quarter + s % 2 + 8 * (s / 2));
 #pragma unroll
             for (int i = 0; i < S::VALUE_PIECES; i++) {
                 load_words(value[s][i],
@@ -286,12 +301,11 @@ static __device__ __forceinline__ void decode(
             }
         }
         // The next keys are on their way while the rest of this tile is worked on.
-        i64 next = tile + WARPS * TILE;
+        int next = tile + WARPS * TILE;
         if (next < end) {
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                i64 ordinal = next + eighth + 8 * half;
-                i64 slot = slot_of(unit, ordinal < end ? ordinal : end - 1);
+                i64 slot = slot_at(next + eighth + 8 * half);
 #pragma unroll
                 for (int i = 0; i < S::KEY_PIECES; i++) {
                     load_words(key[half][i],
@@ -306,28 +320,42 @@ static __device__ __forceinline__ void decode(
         }
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            i64 ordinal = tile + eighth + 8 * (i / 2);
-            bool seen = ordinal < end && ordinal < row_end[i % 2] && (ordinal < unit.always || ordinal >= row_window[i % 2]);
-            logit[i] = seen ? logit[i] * power[i % 2] : MINUS_INFINITY;
+            logit[i] *= power[i % 2];
+        }
+        bool all_seen = tile + TILE <= open_end && (tile + TILE <= always || tile >= open_window);
+        if (!all_seen) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                int ordinal = tile + eighth + 8 * (i / 2);
+                bool seen = ordinal < end && ordinal < row_end[i % 2] && (ordinal < always || ordinal >= row_window[i % 2]);
+                logit[i] = seen ? logit[i] : MINUS_INFINITY;
+            }
         }
         float weight[4];
+        float shrink[2];
 #pragma unroll
         for (int n = 0; n < 2; n++) {
             float most = fmaxf(maximum[n], max_of_slots(fmaxf(logit[n], logit[n + 2])));
             float base = most == MINUS_INFINITY ? 0.0f : most;
-            float shrink = fast_exp2(maximum[n] - base);
+            shrink[n] = fast_exp2(maximum[n] - base);
             maximum[n] = most;
             weight[n] = fast_exp2(logit[n] - base + SHIFT);
             weight[n + 2] = fast_exp2(logit[n + 2] - base + SHIFT);
-            sum[n] = fmaf(sum[n], shrink, weight[n] + weight[n + 2]);
+            sum[n] = fmaf(sum[n], shrink[n], weight[n] + weight[n + 2]);
+        }
+        // Seldom after the first tiles.
+        if (__any_sync(DUO_FULL_MASK, shrink[0] != 1.0f || shrink[1] != 1.0f)) {
 #pragma unroll
-            for (int g = 0; g < GROUPS; g++) {
-                offsets[g][n] *= shrink;
-            }
+            for (int n = 0; n < 2; n++) {
 #pragma unroll
-            for (int j = 0; j < STEPS; j++) {
-                result[j][n] *= shrink;
-                result[j][n + 2] *= shrink;
+                for (int g = 0; g < GROUPS; g++) {
+                    offsets[g][n] *= shrink[n];
+                }
+#pragma unroll
+                for (int j = 0; j < STEPS; j++) {
+                    result[j][n] *= shrink[n];
+                    result[j][n + 2] *= shrink[n];
+                }
             }
         }
 #pragma unroll
