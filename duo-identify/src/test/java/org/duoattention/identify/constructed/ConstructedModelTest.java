@@ -72,6 +72,27 @@ class ConstructedModelTest {
                 .hasSizeGreaterThan(3);
     }
 
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 2, 3})
+    void decoysTakeThePlaceOfHeadsThatAreNotNeeded(int decoys) {
+        ConstructedModel model = new ConstructedModel(new ConstructedModel.Spec(4096, 5, decoys));
+        assertThat(model.shape()).isEqualTo(new ConstructedModel(new ConstructedModel.Spec(4096, 5)).shape());
+        assertThat(model.decoys().retrievalCount()).isEqualTo(decoys);
+        for (int layer = 0; layer < 3; layer++) {
+            int current = layer;
+            assertThat(model.decoys().retrieval(layer).stream())
+                    .noneMatch(head -> model.trueHeads().retrieval(current).contains(head));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {-1, 4})
+    void moreDecoysThanPlacesAreRefused(int decoys) {
+        assertThatThrownBy(() -> new ConstructedModel.Spec(4096, 0, decoys))
+                .isInstanceOf(DuoException.class)
+                .hasMessageContaining("not " + decoys);
+    }
+
     @Test
     void nothingIsOverwritten() throws IOException {
         ConstructedModel model = new ConstructedModel(new ConstructedModel.Spec(4096, 0));
