@@ -137,7 +137,7 @@ final class LineChart {
                     x(tick),
                     HEIGHT - BOTTOM + 4,
                     x(tick),
-                    HEIGHT - BOTTOM + 18,
+                    HEIGHT - BOTTOM + 21,
                     x.label(tick));
         }
         add(
