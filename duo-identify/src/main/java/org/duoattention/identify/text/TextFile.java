@@ -1,12 +1,5 @@
 package org.duoattention.identify.text;
 
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.text.BreakIterator;
 import java.util.ArrayList;
@@ -41,37 +34,11 @@ final class TextFile implements HaystackText {
     }
 
     static TextFile read(Path file) {
-        List<List<String>> paragraphs = split(decode(file));
+        List<List<String>> paragraphs = split(Utf8File.read("haystack file", file, MAX_BYTES));
         if (paragraphs.isEmpty()) {
             throw new DuoException("haystack file " + file + " holds no text");
         }
         return new TextFile(file.toString(), paragraphs);
-    }
-
-    private static String decode(Path file) {
-        if (Files.isDirectory(file)) {
-            throw new DuoException("haystack file " + file + " is a directory; give a UTF-8 text file");
-        }
-        byte[] bytes;
-        try (InputStream in = Files.newInputStream(file)) {
-            bytes = in.readNBytes(MAX_BYTES + 1);
-        } catch (NoSuchFileException e) {
-            throw new DuoException("haystack file " + file + " does not exist", e);
-        } catch (IOException e) {
-            throw new DuoException("haystack file " + file + " cannot be read: " + e.getMessage(), e);
-        }
-        if (bytes.length > MAX_BYTES) {
-            throw new DuoException("haystack file " + file + " is larger than the " + MAX_BYTES
-                    + " bytes that are read; give a part of it");
-        }
-        try {
-            return StandardCharsets.UTF_8
-                    .newDecoder()
-                    .decode(ByteBuffer.wrap(bytes))
-                    .toString();
-        } catch (CharacterCodingException e) {
-            throw new DuoException("haystack file " + file + " is not UTF-8 text; convert it first", e);
-        }
     }
 
     private static List<List<String>> split(String text) {

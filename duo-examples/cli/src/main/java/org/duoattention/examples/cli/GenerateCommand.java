@@ -19,6 +19,7 @@ import org.duoattention.core.session.SessionEvent;
 import org.duoattention.core.session.SessionOptions;
 import org.duoattention.core.session.Usage;
 import org.duoattention.core.tokenizer.Tokenizer;
+import org.duoattention.identify.text.Utf8File;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
@@ -70,7 +71,7 @@ final class GenerateCommand implements Callable<Integer> {
             if (ids != null) {
                 return TokenIds.parse(ids);
             }
-            String given = file == null ? text : TextInput.read(file, "--prompt-file");
+            String given = file == null ? text : Utf8File.read("--prompt-file", file);
             if (given == null || given.isEmpty()) {
                 throw new DuoException((file == null ? "--prompt" : "--prompt-file " + file)
                         + " is empty; give at least one character");

@@ -13,6 +13,7 @@ import org.duoattention.core.session.Model;
 import org.duoattention.core.session.SessionBuilder;
 import org.duoattention.core.session.SessionOptions;
 import org.duoattention.identify.task.Perplexity;
+import org.duoattention.identify.text.Utf8File;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -81,7 +82,7 @@ final class PerplexityCommand implements Callable<Integer> {
         String chosen = policy != null ? policy : cache.namesHeads() ? "duo" : "full";
         cache.check(duo, List.of(chosen), false);
         json.check();
-        String content = TextInput.read(text, "--text");
+        String content = Utf8File.read("--text", text);
         try (Model opened = model.open(duo, modelPath)) {
             int[] ids = opened.tokenizer()
                     .orElseThrow(() -> new DuoException("--model " + modelPath

@@ -15,6 +15,7 @@ import org.duoattention.core.quantize.Rescaling;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.tokenizer.HuggingFaceTokenizer;
 import org.duoattention.core.tokenizer.Tokenizer;
+import org.duoattention.identify.text.Utf8File;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -144,7 +145,7 @@ final class QuantizeCommand implements Callable<Integer> {
         }
         int most = calibrateTokens == null ? DEFAULT_CALIBRATION : calibrateTokens;
         Ranges.atLeast("--calibrate-tokens", most, LEAST_CALIBRATION);
-        String text = TextInput.read(calibrate, "--calibrate");
+        String text = Utf8File.read("--calibrate", calibrate);
         if (!HuggingFaceTokenizer.isPresent(model)) {
             throw new DuoException(
                     "--model " + model + " has no tokenizer.json, which --calibrate needs; add the file");

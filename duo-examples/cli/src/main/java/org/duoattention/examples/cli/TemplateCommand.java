@@ -8,6 +8,7 @@ import org.duoattention.core.DuoException;
 import org.duoattention.core.session.ModelSources;
 import org.duoattention.core.source.ModelSource;
 import org.duoattention.core.tokenizer.Tokenizer;
+import org.duoattention.identify.text.Utf8File;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -94,7 +95,7 @@ final class TemplateCommand implements Callable<Integer> {
     private static ArrayNode array(Path file, String option) {
         JsonNode node;
         try {
-            node = JsonMapper.shared().readTree(TextInput.read(file, option));
+            node = JsonMapper.shared().readTree(Utf8File.read(option, file));
         } catch (JacksonException e) {
             throw new DuoException(
                     option + " " + file + " is not JSON: "
