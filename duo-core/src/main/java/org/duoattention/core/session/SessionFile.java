@@ -45,9 +45,11 @@ record SessionFile(
             } finally {
                 Files.deleteIfExists(part);
             }
-        } catch (IOException | InternalError e) {
-            // Memory that is mapped from a full disk ends in an InternalError.
+        } catch (IOException e) {
             throw new DuoException(file + ": cannot be written: " + e.getMessage(), e);
+        } catch (InternalError e) {
+            // What writing to memory ends in that is mapped from a disk without room.
+            throw new DuoException(file + ": cannot be written: the disk is full, or has failed", e);
         }
     }
 

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.duoattention.api.head.HeadMask;
@@ -293,5 +294,17 @@ class SavedSessionTest {
             second.prefill(ids(80, 13));
             assertThat(second.logits()).containsExactly(first.logits());
         }
+    }
+
+    @Test
+    void aDiskThatFillsUpMeanwhileLeavesNothing() {
+        SessionFile saved = new SessionFile(Map.of(), true, new int[] {1}, null, new long[] {64});
+        // What the JVM makes of a fault in mapped memory.
+        assertThatThrownBy(() -> saved.write(file, targets -> {
+                    throw new InternalError("a fault occurred in an unsafe memory access operation");
+                }))
+                .isInstanceOf(DuoException.class)
+                .hasMessageContainingAll(file.toString(), "the disk is full");
+        assertThat(file).doesNotExist();
     }
 }
