@@ -21,12 +21,12 @@ import java.util.stream.Stream;
 /**
  * Compiles the kernels of a folder to cubins with nvcc, where there is one. The build runs this file as a program:
  *
- * <pre>java CompileKernels.java SOURCES CUBINS WORK</pre>
+ * <pre>java CompileKernels.java SOURCES CUBINS WORK all|none</pre>
  *
  * <p>Every {@code NAME.cu} becomes {@code CUBINS/sm_XX/NAME.cubin} for each architecture, and what ptxas says of its
  * registers, stack and spills is kept in {@code WORK/NAME.txt}. A source is left alone when neither it nor a header, the
  * compiler or the options have changed since. Without nvcc one line says so and the build goes on: the kernels are then
- * compiled where they run.
+ * compiled where they run; {@code none} asks for the same, for builds on machines that have a compiler and no GPU.
  */
 final class CompileKernels {
     private static final List<String> ARCHITECTURES = List.of("80", "90", "90a");
@@ -59,6 +59,10 @@ final class CompileKernels {
         if (!Files.isDirectory(sources)) {
             return;
         }
+        if (!List.of("all", "none").contains(arguments[3])) {
+            System.err.println("kernels: duo.kernels is \"" + arguments[3] + "\"; set it to all or none");
+            System.exit(1);
+        }
         Files.createDirectories(work);
         String nvcc = findNvcc();
         String version = nvcc == null ? null : run(List.of(nvcc, "--version"));
@@ -67,7 +71,12 @@ final class CompileKernels {
                     "kernels: no nvcc (looked at NVCC, PATH, /usr/local/cuda/bin); they are compiled at first use");
             return;
         }
-        new CompileKernels(nvcc, version, sources, cubins, work).all(release(version));
+        CompileKernels kernels = new CompileKernels(nvcc, version, sources, cubins, work);
+        if (arguments[3].equals("all")) {
+            kernels.all(release(version));
+        } else {
+            kernels.none();
+        }
     }
 
     private static String findNvcc() {
@@ -109,6 +118,25 @@ final class CompileKernels {
         Files.writeString(work.resolve("compiler.txt"), release + "\n");
         System.out.println("kernels: " + compiled + " of " + files.size() + " compiled with nvcc " + release
                 + (compiled < files.size() ? ", the others are up to date" : ""));
+    }
+
+    /** Leaves cubins of an earlier build only where they are those of the sources. */
+    private void none() throws IOException {
+        List<Path> files = files(sources, ".cu");
+        removeOthers(files);
+        for (Path file : files) {
+            String name = name(file);
+            Path stamp = work.resolve(name + ".key");
+            if (!isCurrent(name, hash(environment + Files.readString(file)), stamp)) {
+                Files.deleteIfExists(stamp);
+                // Without it the reports count as absent.
+                Files.deleteIfExists(work.resolve("compiler.txt"));
+                for (String architecture : ARCHITECTURES) {
+                    Files.deleteIfExists(cubin(name, architecture));
+                }
+            }
+        }
+        System.out.println("kernels: not compiled, as duo.kernels=none says; they are compiled at first use");
     }
 
     private void removeOthers(List<Path> files) throws IOException {
