@@ -13,21 +13,38 @@ import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorSpecies;
 
 /**
  * The linear layer of one row of input and 4-bit codes, the input rounded to 8 bits in units of {@link #UNIT} elements. Products
  * are summed in 16 bits: codes less their centre are at most 8 in size and inputs 127, so that 32 products fit. Codes
  * stay unsigned, and sums start at minus the centre times the sum of the inputs; that they wrap around on the way does not
  * matter.
+ *
+ * <p>For the same reason codes need not be cut out of the word {@code w} of four. With {@code w_i = w >>> 4 i}, which
+ * still holds the later codes, code {@code i} is {@code w_i - 16 w_(i+1)}, so that the sum of codes times inputs is that of
+ * {@code w_i (x_i - 16 x_(i-1))}, without an input before the first. This takes eleven
+ * instructions for a vector of codes instead of fifteen, and a decode step is bound by them as much as by memory.
  */
 final class GemvInt4Int8 {
     /** Inputs that share a scale; groups of weights are a multiple of it. */
     static final int UNIT = 32;
 
-    /** The lowest code of both halves of an int. Shifts of ints by constants are one instruction, those of shorts two. */
-    private static final int CODES = 0xf000f;
+    /**
+     * Whether shorts are shifted by vectors of counts: one instruction with AVX-512, and many without it. By one count for all
+     * lanes it is two.
+     */
+    private static final boolean LANEWISE = L == 16;
+
+    private static final ShortVector FOUR = count(4);
+    private static final ShortVector EIGHT = count(8);
+    private static final ShortVector TWELVE = count(12);
 
     private GemvInt4Int8() {}
+
+    private static ShortVector count(int bits) {
+        return ShortVector.broadcast(VectorSpecies.of(short.class, I.vectorShape()), bits);
+    }
 
     /**
      * The sums of a block, {@link QuantizedLayout#BLOCK} rows.
@@ -36,8 +53,8 @@ final class GemvInt4Int8 {
      * @param layout its order
      * @param half whether scales are F16, else F32
      * @param asymmetric whether there are offsets
-     * @param x rounded inputs from {@code xo}, each twice in an int; from {@code xo + in} per unit minus eight times their
-     *     sum, also twice
+     * @param x coefficients of rounded inputs from {@code xo}, each twice in an int; from {@code xo + in} per unit minus
+     *     eight times the sum of its rounded inputs, also twice
      * @param scales per unit from {@code so} its scale, then from {@code so + in / UNIT} its scale times the sum of its
      *     rounded inputs
      * @param y the result
@@ -66,52 +83,45 @@ final class GemvInt4Int8 {
         for (int g = 0; g < layout.groups(); g++, q += groupBytes) {
             FloatVector a0 = FloatVector.zero(F), a1 = a0, a2 = a0, a3 = a0;
             IntVector v, m, n;
+            ShortVector c;
             long p = q;
             float sum = 0;
             for (int end = u + units; u < end; u++, p += 8L * UNIT / 4 * L) {
                 ShortVector d0 = IntVector.broadcast(I, x[xo + all * UNIT + u]).reinterpretAsShorts(), d1 = d0;
                 ShortVector e0 = IntVector.zero(I).reinterpretAsShorts(), e1 = e0;
-                for (int j = 0; j < UNIT / 4; j++) {
+                int j = 0;
+                do {
                     int k = xo + u * UNIT + 4 * j;
                     ShortVector x0 = IntVector.broadcast(I, x[k]).reinterpretAsShorts();
                     ShortVector x1 = IntVector.broadcast(I, x[k + 1]).reinterpretAsShorts();
                     ShortVector x2 = IntVector.broadcast(I, x[k + 2]).reinterpretAsShorts();
                     ShortVector x3 = IntVector.broadcast(I, x[k + 3]).reinterpretAsShorts();
-                    v = IntVector.fromMemorySegment(I, w, p + 8L * j * L, LITTLE_ENDIAN);
-                    d0 = v.and(CODES).reinterpretAsShorts().mul(x0).add(d0);
-                    e0 = v.lanewise(LSHR, 4)
-                            .and(CODES)
-                            .reinterpretAsShorts()
+                    c = IntVector.fromMemorySegment(I, w, p + 8L * j * L, LITTLE_ENDIAN)
+                            .reinterpretAsShorts();
+                    d0 = c.mul(x0).add(d0);
+                    e0 = (LANEWISE ? c.lanewise(LSHR, FOUR) : c.lanewise(LSHR, 4))
                             .mul(x1)
                             .add(e0);
-                    d0 = v.lanewise(LSHR, 8)
-                            .and(CODES)
-                            .reinterpretAsShorts()
+                    d0 = (LANEWISE ? c.lanewise(LSHR, EIGHT) : c.lanewise(LSHR, 8))
                             .mul(x2)
                             .add(d0);
-                    e0 = v.lanewise(LSHR, 12)
-                            .and(CODES)
-                            .reinterpretAsShorts()
+                    e0 = (LANEWISE ? c.lanewise(LSHR, TWELVE) : c.lanewise(LSHR, 12))
                             .mul(x3)
                             .add(e0);
-                    v = IntVector.fromMemorySegment(I, w, p + 8L * j * L + 4L * L, LITTLE_ENDIAN);
-                    d1 = v.and(CODES).reinterpretAsShorts().mul(x0).add(d1);
-                    e1 = v.lanewise(LSHR, 4)
-                            .and(CODES)
-                            .reinterpretAsShorts()
+                    c = IntVector.fromMemorySegment(I, w, p + 8L * j * L + 4L * L, LITTLE_ENDIAN)
+                            .reinterpretAsShorts();
+                    d1 = c.mul(x0).add(d1);
+                    e1 = (LANEWISE ? c.lanewise(LSHR, FOUR) : c.lanewise(LSHR, 4))
                             .mul(x1)
                             .add(e1);
-                    d1 = v.lanewise(LSHR, 8)
-                            .and(CODES)
-                            .reinterpretAsShorts()
+                    d1 = (LANEWISE ? c.lanewise(LSHR, EIGHT) : c.lanewise(LSHR, 8))
                             .mul(x2)
                             .add(d1);
-                    e1 = v.lanewise(LSHR, 12)
-                            .and(CODES)
-                            .reinterpretAsShorts()
+                    e1 = (LANEWISE ? c.lanewise(LSHR, TWELVE) : c.lanewise(LSHR, 12))
                             .mul(x3)
                             .add(e1);
-                }
+                    j++;
+                } while ((j & UNIT / 4) == 0);
                 FloatVector scale = FloatVector.broadcast(F, scales[so + u]);
                 sum += scales[so + all + u];
                 v = d0.add(e0).reinterpretAsInts();

@@ -4,6 +4,7 @@ import static java.nio.ByteOrder.LITTLE_ENDIAN;
 import static jdk.incubator.vector.VectorOperators.ADD;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.MAX;
+import static jdk.incubator.vector.VectorOperators.NE;
 import static org.duoattention.backend.cpu.vector.GemvInt4Int8.UNIT;
 import static org.duoattention.backend.cpu.vector.Simd.F;
 import static org.duoattention.backend.cpu.vector.Simd.I;
@@ -12,18 +13,27 @@ import static org.duoattention.backend.cpu.vector.Simd.L;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorShuffle;
 import org.duoattention.backend.cpu.kernel.Matrix;
 import org.duoattention.backend.cpu.kernel.PackedInput;
 
 /**
  * Inputs rounded to 8 bits in units of {@link GemvInt4Int8#UNIT} elements that share a scale, the largest of them becoming
- * 127 or -127: at most half a step, {@code max |x| / 254}, is lost of each.
+ * 127 or -127: at most half a step, {@code max |x| / 254}, is lost of each. What is stored are the coefficients that {@link
+ * GemvInt4Int8} wants: of four consecutive inputs the first as it is, of each other one its value less 16 times the one before.
  */
 final class RoundedInput {
     /** Adding it leaves the nearest integer in the lower bits of a float. */
     private static final float ROUND = 0x1.8p23f;
 
     private static final int ROUND_BITS = Float.floatToRawIntBits(ROUND);
+
+    /** The lane before each. */
+    private static final VectorShuffle<Integer> BEFORE = VectorShuffle.fromOp(I, lane -> Math.max(0, lane - 1));
+
+    /** All bits set in lanes that are not the first of four. */
+    private static final IntVector LATER_OF_FOUR =
+            IntVector.zero(I).addIndex(1).and(3).compare(NE, 0).toVector().reinterpretAsInts();
 
     private RoundedInput() {}
 
@@ -71,7 +81,9 @@ final class RoundedInput {
                     .reinterpretAsInts()
                     .sub(ROUND_BITS);
             sums = sums.add(rounded);
-            rounded.lanewise(LSHL, 16).or(rounded.and(0xffff)).intoArray(ints, to + i);
+            IntVector before = rounded.rearrange(BEFORE).lanewise(LSHL, 4).and(LATER_OF_FOUR);
+            IntVector coefficients = rounded.sub(before);
+            coefficients.lanewise(LSHL, 16).or(coefficients.and(0xffff)).intoArray(ints, to + i);
         }
         int sum = sums.reduceLanes(ADD);
         float scale = most / 127;
