@@ -38,9 +38,8 @@ import org.junit.jupiter.params.provider.MethodSource;
  * the widths and the length of the cache, and nothing in the kernels. Vectors that the compiler does not keep in registers
  * would show here: some hundred bytes per row of a weight.
  *
- * <p>Not part of the build: it holds in some runs and not in others, because what C2 inlines depends on when it compiles and
- * on what ran before. Run it by {@code ./mvnw -pl duo-backend-cpu -am test -Dtest=DecodeAllocationCheck
- * -Dsurefire.failIfNoSpecifiedTests=false}.
+ * <p>Not part of the build: on a busy machine the compiler does not end in time. Run it by {@code ./mvnw -pl
+ * duo-backend-cpu -am test -Dtest=DecodeAllocationCheck -Dsurefire.failIfNoSpecifiedTests=false}.
  */
 class DecodeAllocationCheck {
     /** Bytes per layer and step: records and lambdas of a dozen operations. A layer here has 1,856 rows of weights. */
