@@ -125,10 +125,9 @@ final class CompileKernels {
         List<Path> files = files(sources, ".cu");
         removeOthers(files);
         for (Path file : files) {
-            String name = name(file);
-            Path stamp = work.resolve(name + ".key");
-            if (!isCurrent(name, hash(environment + Files.readString(file)), stamp)) {
-                Files.deleteIfExists(stamp);
+            if (!isCurrent(file)) {
+                String name = name(file);
+                Files.deleteIfExists(stamp(name));
                 // Without it the reports count as absent.
                 Files.deleteIfExists(work.resolve("compiler.txt"));
                 for (String architecture : ARCHITECTURES) {
@@ -159,12 +158,12 @@ final class CompileKernels {
 
     /** Whether there was something to do. */
     private boolean compile(Path file) throws IOException, InterruptedException {
-        String name = name(file);
-        String key = hash(environment + Files.readString(file));
-        Path stamp = work.resolve(name + ".key");
-        if (isCurrent(name, key, stamp)) {
+        if (isCurrent(file)) {
             return false;
         }
+        String name = name(file);
+        // Before the compiler reads the file: what is written meanwhile is not in its output.
+        String key = key(file);
         // Two builds at once must not disturb each other.
         Path scratch = Files.createTempDirectory(work, name);
         List<String> command = new ArrayList<>(List.of(nvcc));
@@ -186,15 +185,27 @@ final class CompileKernels {
         }
         Files.writeString(work.resolve(name + ".txt"), output);
         clear(scratch);
-        Files.writeString(stamp, key);
+        Files.writeString(stamp(name), key);
         return true;
     }
 
-    private boolean isCurrent(String name, String key, Path stamp) throws IOException {
+    private boolean isCurrent(Path file) throws IOException {
+        String name = name(file);
+        Path stamp = stamp(name);
         return Files.exists(stamp)
-                && Files.readString(stamp).equals(key)
+                && Files.readString(stamp).equals(key(file))
                 && Files.exists(work.resolve(name + ".txt"))
                 && ARCHITECTURES.stream().allMatch(architecture -> Files.exists(cubin(name, architecture)));
+    }
+
+    /** What a kernel's cubins depend on. */
+    private String key(Path file) throws IOException {
+        return hash(environment + Files.readString(file));
+    }
+
+    /** Where the key of the cubins that there are is kept. */
+    private Path stamp(String name) {
+        return work.resolve(name + ".key");
     }
 
     private Path cubin(String name, String architecture) {

@@ -8,7 +8,6 @@
 #include "slab.cuh"
 
 #define THREADS 128
-#define MOST_DIM 256
 #define ELEMENTS (MOST_DIM / THREADS)
 
 extern "C" __global__ void __launch_bounds__(THREADS) merge_splits(

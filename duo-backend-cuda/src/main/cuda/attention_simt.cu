@@ -16,7 +16,6 @@
 #define ROWS 16
 #define TILE 32
 #define THREADS 256
-#define MOST_DIM 256
 #define OUTPUTS (ROWS * MOST_DIM / THREADS)
 
 template <int FORMAT>

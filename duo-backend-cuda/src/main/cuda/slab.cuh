@@ -11,6 +11,9 @@
 
 #define MINUS_INFINITY __uint_as_float(0xff800000u)
 
+/** The largest headDim: SlabLayout.LARGEST_DIM. */
+#define MOST_DIM 256
+
 enum { FORMAT_F32 = 0, FORMAT_F16 = 1, FORMAT_BF16 = 2, FORMAT_INT8 = 3, FORMAT_INT4 = 4 };
 
 /** One KV head in a launch; the host writes these as 16 longs (SlabUnits.java). */

@@ -89,6 +89,7 @@ final class GemvInt4Int8 {
             for (int end = u + units; u < end; u++, p += 8L * UNIT / 4 * L) {
                 ShortVector d0 = IntVector.broadcast(I, x[xo + all * UNIT + u]).reinterpretAsShorts(), d1 = d0;
                 ShortVector e0 = IntVector.zero(I).reinterpretAsShorts(), e1 = e0;
+                // No for loop: of a counted one the compiler runs the first turn in a copy with the range checks of all turns.
                 int j = 0;
                 do {
                     int k = xo + u * UNIT + 4 * j;
