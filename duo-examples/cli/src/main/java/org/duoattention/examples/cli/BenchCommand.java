@@ -2,10 +2,11 @@ package org.duoattention.examples.cli;
 
 import java.io.PrintStream;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.model.ModelConfig;
@@ -26,7 +27,9 @@ import org.duoattention.examples.cli.synthetic.WeightFormat;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -71,6 +74,15 @@ final class BenchCommand implements Callable<Integer> {
             defaultValue = "full,duo",
             description = "Cache policies to compare (default: ${DEFAULT-VALUE}).")
     private List<String> policies = new ArrayList<>();
+
+    @Option(
+            names = "--contenders",
+            split = ",",
+            paramLabel = "POLICY:KV",
+            description =
+                    "Cache policies, each with a storage of keys and values, such as full:f16,duo:int8; instead of"
+                            + " --policies and --kv.")
+    private List<String> contenders = new ArrayList<>();
 
     @Option(
             names = "--depths",
@@ -130,6 +142,9 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--quiet", description = "No progress.")
     private boolean quiet;
 
+    @Spec
+    private @Nullable CommandSpec spec;
+
     BenchCommand(Console console) {
         this.console = console;
     }
@@ -141,11 +156,11 @@ final class BenchCommand implements Callable<Integer> {
         checkDepths();
         between("--tokens", tokens, 1, MAX_TOKENS);
         between("--repeats", repeats, 1, MAX_TOKENS);
-        if (policies.isEmpty() || new HashSet<>(policies).size() < policies.size()) {
-            throw new DuoException("--policies " + String.join(",", policies) + " names a policy twice or none");
-        }
-        plan.assumeRetrieval(duo, policies, DEFAULT_RETRIEVAL);
-        plan.check(duo, policies);
+        List<CacheChoice> caches = caches();
+        List<String> compared =
+                caches.stream().map(CacheChoice::policy).distinct().toList();
+        plan.assumeRetrieval(duo, compared, DEFAULT_RETRIEVAL);
+        plan.check(duo, compared);
         between("--peer-depth", peerDepth, 0, MAX_DEPTH);
         if ("jlama".equals(peer)) {
             throw new DuoException(
@@ -157,6 +172,8 @@ final class BenchCommand implements Callable<Integer> {
         }
         json.check();
         ModelConfig config = Shapes.of(shape);
+        // What no head can be stored as is refused before weights are made.
+        caches.forEach(cache -> cache.kv().format(config.shape().headDim()));
         String name = Shapes.name(config);
         Benchmark.Result result;
         String device;
@@ -166,40 +183,65 @@ final class BenchCommand implements Callable<Integer> {
                 OwnEngine engine = new OwnEngine(planner, weights, plan.chunk())) {
             device = planner.device().description();
             List<Contender> peers = other == null ? List.of() : LlamaCppContender.all(other, peerDepth, longest(spans));
-            result = run(duo, planner, engine, peers, spans);
+            result = run(duo, planner, engine, caches, peers, spans);
         }
         print(name, result, json.console(console).out());
         json.write(json(name, device, result), console);
         return ExitCode.OK;
     }
 
-    private Benchmark.Result run(Duo duo, Planner planner, OwnEngine engine, List<Contender> peers, List<Span> spans) {
-        List<Contender> contenders = new ArrayList<>();
+    private List<CacheChoice> caches() {
+        if (!isGiven("--contenders")) {
+            return CacheChoice.policies(policies, plan.kv());
+        }
+        for (String other : List.of("--policies", "--kv")) {
+            if (isGiven(other)) {
+                throw new DuoException("--contenders names policies and their storage; leave " + other + " out");
+            }
+        }
+        return CacheChoice.pairs(contenders);
+    }
+
+    /** Whether the user named an option, be it with its default value. */
+    private boolean isGiven(String option) {
+        return Objects.requireNonNull(spec).commandLine().getParseResult().hasMatchedOption(option);
+    }
+
+    private Benchmark.Result run(
+            Duo duo,
+            Planner planner,
+            OwnEngine engine,
+            List<CacheChoice> caches,
+            List<Contender> peers,
+            List<Span> spans) {
+        List<Contender> all = new ArrayList<>();
         try {
             int longest = depths.isEmpty() ? 0 : depths.getLast();
-            long caches = 0;
-            for (String policy : policies) {
-                SessionBuilder sessions = plan.session(duo, planner, policy);
+            int headDim = planner.config().shape().headDim();
+            long bytes = 0;
+            for (CacheChoice cache : caches) {
+                SessionBuilder sessions =
+                        plan.session(duo, planner, cache.policy()).kv(cache.kv().format(headDim));
                 OwnContender contender =
                         new OwnContender(engine, sessions, Math.toIntExact(plan.leastContext()), longest, tokens);
-                caches = Math.addExact(caches, contender.cacheBytes());
-                contenders.add(contender);
+                bytes = Math.addExact(bytes, contender.cacheBytes());
+                all.add(contender);
             }
             long available = planner.device().availableBytes();
-            if (caches > available) {
-                throw new DuoException("--depths " + longest + " with --policies " + String.join(",", policies)
-                        + " takes " + caches + " bytes of cache, " + available
-                        + " are available; choose smaller depths, fewer policies or a smaller --kv");
+            if (bytes > available) {
+                String names = caches.stream().map(CacheChoice::text).collect(Collectors.joining(","));
+                throw new DuoException("--depths " + longest + " with the caches of " + names + " takes " + bytes
+                        + " bytes, " + available + " are available; choose smaller depths, fewer caches or a smaller"
+                        + " storage of keys and values");
             }
-            contenders.addAll(peers);
-            return new Benchmark(contenders, repeats, tokens, this::say, BenchCommand::checkInterruption)
-                    .run(spans, depths);
+            all.addAll(peers);
+            return new Benchmark(all, repeats, tokens, this::say, BenchCommand::checkInterruption).run(spans, depths);
         } catch (DuoException e) {
             // Ctrl-C ends a peer's process too, whose answer is then missing.
             checkInterruption();
             throw e;
         } finally {
-            contenders.forEach(Contender::close);
+            all.forEach(Contender::close);
         }
     }
 

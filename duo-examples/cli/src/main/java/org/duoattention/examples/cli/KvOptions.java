@@ -26,6 +26,11 @@ final class KvOptions {
             description = "Storage of streaming heads, if it is to differ from --kv.")
     private @Nullable KvType streamingKv;
 
+    /** Storage of keys and values. */
+    KvType kv() {
+        return kv;
+    }
+
     /** Refuses {@code --streaming-kv} when no policy has streaming heads. */
     void check(PolicyInputs inputs) {
         if (streamingKv != null && !inputs.contains(PlanInput.WINDOW)) {

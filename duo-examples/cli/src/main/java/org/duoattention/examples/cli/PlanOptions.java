@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Set;
 import org.duoattention.api.cache.PlanInput;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.cache.KvType;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Planner;
 import org.duoattention.core.session.SessionBuilder;
@@ -43,6 +44,10 @@ final class PlanOptions {
 
     int chunk() {
         return chunk;
+    }
+
+    KvType kv() {
+        return kv.kv();
     }
 
     /** Takes a share of retrieval heads where one of the policies needs it and the user gave none. */

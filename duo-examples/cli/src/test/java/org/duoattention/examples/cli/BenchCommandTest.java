@@ -8,6 +8,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -110,6 +112,43 @@ class BenchCommandTest {
                 .get(0);
         assertThat(row.path("weights").asString()).isEqualTo("int4");
         assertThat(row.path("kv").asString()).isEqualTo("int8");
+    }
+
+    @Test
+    void cachesOfDifferentStorageAreMeasuredInTurn() {
+        JsonNode rows = bench("--contenders full:f16,duo:int8,duo:int4/8 --sink 4 --recent 8 --depths 20"
+                        + " --prefill none --json -")
+                .ok()
+                .json()
+                .path("rows");
+        assertThat(rows).hasSize(3);
+        List<String> storage = List.of("f16", "int8", "int4/8");
+        for (int i = 0; i < rows.size(); i++) {
+            assertThat(rows.get(i).path("policy").asString()).isEqualTo(i == 0 ? "full" : "duo");
+            assertThat(rows.get(i).path("kv").asString()).isEqualTo(storage.get(i));
+            assertThat(rows.get(i).path("retrieval").asDouble()).isEqualTo(i == 0 ? 1 : 0.5);
+        }
+        // 4 bits in groups of 8 have half the codes and twice the scales of 8 bits in groups of 16.
+        assertThat(rows.get(2).path("kvBytes").asLong())
+                .isPositive()
+                .isLessThan(rows.get(1).path("kvBytes").asLong());
+    }
+
+    /** A cache that is compared is there until the end, so that all of them have to fit beside each other. */
+    @Test
+    void memoryIsThatOfAllCachesTogether() {
+        long wide = refusedBytes("--contenders full:f16");
+        long narrow = refusedBytes("--contenders full:int8");
+        assertThat(narrow).isLessThan(wide);
+        assertThat(refusedBytes("--contenders full:f16,full:int8")).isEqualTo(wide + narrow);
+        assertThat(refusedBytes("--policies full --kv int8")).isEqualTo(narrow);
+    }
+
+    private long refusedBytes(String options) {
+        String sentence = bench(options + " --depths 1000000000 --prefill none").sentence();
+        Matcher matcher = Pattern.compile("takes (\\d+) bytes").matcher(sentence);
+        assertThat(matcher.find()).as(sentence).isTrue();
+        return Long.parseLong(matcher.group(1));
     }
 
     @Test

@@ -6,13 +6,14 @@ import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.SlabPlan;
 import org.duoattention.api.model.ModelShape;
+import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.cache.HybridCache;
 import org.duoattention.core.prefill.ChunkPlan;
 import org.duoattention.core.session.SessionBuilder;
 import org.duoattention.core.session.SessionPlan;
 import org.jspecify.annotations.Nullable;
 
-/** This library under one cache policy. Caches are made when they are needed and belong to the contender. */
+/** This library under one cache policy, with one storage of keys and values. Caches are made when they are needed and belong to the contender. */
 public final class OwnContender implements Contender {
     private static final int WARM_UP_STEPS = 32;
     private static final int WARM_UP_ROWS = 16;
@@ -62,10 +63,17 @@ public final class OwnContender implements Contender {
         this.identity = new Identity(
                 "duo",
                 engine.format().label(),
-                plan.options().kv().label(),
+                label(plan.options().kv(), shape.headDim()),
                 plan.options().policy(),
                 (double) full / ((long) shape.layers() * shape.kvHeads()),
                 "");
+    }
+
+    /** The name that {@code --kv} has for a format: with its group where that is not a head. */
+    private static String label(BlockFormat format, int headDim) {
+        return format instanceof BlockFormat.Grouped grouped && grouped.group() != headDim
+                ? grouped.label() + "/" + grouped.group()
+                : format.label();
     }
 
     private SessionPlan plan(int context, int margin) {
