@@ -30,6 +30,9 @@ final class Attention {
     /** Most rows (of all heads of the group) for which keys and values are not widened first. */
     private static final int DIRECT_ROWS = 8;
 
+    /** Vector registers: 32 with AVX-512, 16 with AVX2 and SSE. */
+    private static final int REGISTERS = L == 16 ? 32 : 16;
+
     private static final double LN2 = Math.log(2);
 
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -70,6 +73,11 @@ final class Attention {
         int sums;
         /** {@code [rows]}: minus the references. */
         int starts;
+
+        /** Whether the accumulators of two streams of memory fit the registers. */
+        boolean twoStreams() {
+            return 4 * tile + 5 <= REGISTERS;
+        }
 
         /** Index of an element of a query. */
         int query(int row, int d, int dim) {

@@ -13,8 +13,8 @@ import org.duoattention.backend.cpu.kernel.QuantizedRow;
 import org.duoattention.backend.cpu.kernel.Workspace;
 
 /**
- * Quantised keys and values in blocks of {@link #SLOTS} slots, each in the order in which attention reads it: codes, then scales
- * {@code [group][SLOTS]} and offsets {@code [group][SLOTS]} as F16, so that a head is two streams of ascending addresses.
+ * Quantised keys and values in blocks of {@link #SLOTS} slots, each in the order in which attention reads it: scales
+ * {@code [group][SLOTS]} and offsets {@code [group][SLOTS]} as F16, then codes, so that a head is two streams of ascending addresses.
  *
  * <ul>
  *   <li>Codes of keys: {@code [panel of slots][dim][PANEL]} with 8 bits. With 4 bits {@code [panel of slots][dim / 2][PANEL]}
@@ -59,19 +59,31 @@ final class CodeLayout {
         return head.valueOffset() + slot / SLOTS * blockBytes(head.grouped(), head.headDim(), width(head.headDim()));
     }
 
+    /** Byte offset, in a block, of the codes. */
+    private static long codesAt(KvHead head) {
+        return 2 * offsetsAfter(head);
+    }
+
     /** Byte offset, in a block of keys, of the codes of a panel of slots. */
     static long keyPanel(KvHead head, int inBlock) {
-        return (long) inBlock / PANEL * PANEL * head.headDim() * head.grouped().bits() / 8;
+        return codesAt(head)
+                + (long) inBlock
+                        / PANEL
+                        * PANEL
+                        * head.headDim()
+                        * head.grouped().bits()
+                        / 8;
     }
 
-    /** Byte offset, in a block of keys, of the scales of a group. */
-    static long keyScales(KvHead head, int group) {
-        return (long) SLOTS * head.headDim() * head.grouped().bits() / 8 + 2L * group * SLOTS;
+    /** Byte offset, in a block of values, of a slot's codes in a panel of dimensions. */
+    static long valuePanel(KvHead head, int inBlock, int d) {
+        long row = (long) d / PANEL * SLOTS + inBlock;
+        return codesAt(head) + row * PANEL * head.grouped().bits() / 8;
     }
 
-    /** Byte offset, in a block of values, of the scales of a group. */
-    static long valueScales(KvHead head, int group) {
-        return (long) SLOTS * width(head.headDim()) * head.grouped().bits() / 8 + 2L * group * SLOTS;
+    /** Byte offset, in a block, of the scales of a group. */
+    static long scales(int group) {
+        return 2L * group * SLOTS;
     }
 
     /** Bytes from the scales of a group to its offsets. */
@@ -87,9 +99,7 @@ final class CodeLayout {
 
     /** Byte offset, in a block of values, of a code. */
     private static long valueCode(KvHead head, int inBlock, int d) {
-        return head.grouped().bits() == 8
-                ? ((long) d / PANEL * SLOTS + inBlock) * PANEL + d % PANEL
-                : ((long) d / PANEL * SLOTS + inBlock) * L + d % L;
+        return valuePanel(head, inBlock, d) + d % (head.grouped().bits() == 8 ? PANEL : L);
     }
 
     static void store(
@@ -124,7 +134,7 @@ final class CodeLayout {
                 memory.set(I8, at + (long) d / 2 * PANEL, (byte) (codes[d] | codes[d + 1] << 4));
             }
         }
-        putScales(head, block + keyScales(head, 0) + 2L * inBlock, scales, offsets);
+        putScales(head, block + scales(0) + 2L * inBlock, scales, offsets);
     }
 
     private static void putValue(KvHead head, long slot, int[] codes, short[] scales, short[] offsets) {
@@ -146,7 +156,7 @@ final class CodeLayout {
                 }
             }
         }
-        putScales(head, block + valueScales(head, 0) + 2L * inBlock, scales, offsets);
+        putScales(head, block + scales(0) + 2L * inBlock, scales, offsets);
     }
 
     private static void putScales(KvHead head, long at, short[] scales, short[] offsets) {
@@ -167,7 +177,7 @@ final class CodeLayout {
         for (int d = 0; d < head.headDim(); d++) {
             codes[d] = code(head, block + keyCode(head, inBlock, d), 4 * (d & 1));
         }
-        getScales(head, block + keyScales(head, 0) + 2L * inBlock, scales, offsets);
+        getScales(head, block + scales(0) + 2L * inBlock, scales, offsets);
     }
 
     private static void getValue(KvHead head, long slot, int[] codes, short[] scales, short[] offsets) {
@@ -176,7 +186,7 @@ final class CodeLayout {
         for (int d = 0; d < head.headDim(); d++) {
             codes[d] = code(head, block + valueCode(head, inBlock, d), d % PANEL < L ? 0 : 4);
         }
-        getScales(head, block + valueScales(head, 0) + 2L * inBlock, scales, offsets);
+        getScales(head, block + scales(0) + 2L * inBlock, scales, offsets);
     }
 
     private static void getScales(KvHead head, long at, short[] scales, short[] offsets) {

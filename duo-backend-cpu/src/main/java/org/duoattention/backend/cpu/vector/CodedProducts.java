@@ -22,11 +22,11 @@ final class CodedProducts implements DirectProducts {
     private int dim;
     private int group;
     private float[] m = {};
-    /** Scales, then offsets, of a group in a block. */
+    /** {@code [2]} times scales, then offsets, of a group in a block. */
     private int scales;
     /** {@code [group][rows]}: sums of queries. */
     private int querySums;
-    /** {@code [rows][WEIGHTS]}. */
+    /** {@code [2][rows][WEIGHTS]}. */
     private int weights;
 
     CodedProducts(Attention.Scratch at) {
@@ -40,8 +40,8 @@ final class CodedProducts implements DirectProducts {
         dim = head.headDim();
         m = at.memory;
         scales = free;
-        weights = scales + 2 * SLOTS;
-        querySums = weights + at.rows * WEIGHTS;
+        weights = scales + 4 * SLOTS;
+        querySums = weights + 2 * at.rows * WEIGHTS;
     }
 
     /** Whether panels and groups fit each other. */
@@ -50,7 +50,7 @@ final class CodedProducts implements DirectProducts {
     }
 
     static int extra(int rows, int headDim) {
-        return 2 * SLOTS + rows * (WEIGHTS + headDim);
+        return 4 * SLOTS + rows * (2 * WEIGHTS + headDim);
     }
 
     @Override
@@ -77,29 +77,54 @@ final class CodedProducts implements DirectProducts {
 
     @Override
     public void keys(KvHead head, long base, int lanes) {
-        MemorySegment codes = head.segment();
-        int tile = at.tile;
         for (int r = 0; r < at.rows; r++) {
             int s = at.products + r * BLOCK;
             Arrays.fill(m, s, s + lanes, m[at.starts + r]);
         }
-        for (int b = 0; b < lanes; b += SLOTS) {
-            long block = CodeLayout.keyBlock(head, base + b);
-            for (int g = 0; g < dim / group; g++) {
-                Scales.block(head, block + CodeLayout.keyScales(head, g), m, scales);
-                for (int p = b; p < Math.min(lanes, b + SLOTS); p += PANEL) {
-                    long x = block + CodeLayout.keyPanel(head, p - b) + (long) g * group * PANEL * bits / 8;
-                    int scale = scales + p - b;
-                    for (int r = 0; r < at.rows; r += tile) {
-                        int q = at.queries + r * dim + g * group * tile;
-                        int sum = querySums + g * at.rows + r;
-                        int s = at.products + r * BLOCK + p;
-                        if (bits == 8) {
-                            DirectInt8.keys(tile, m, q, codes, x, group, scale, sum, s);
-                        } else {
-                            DirectInt4.keys(tile, m, q, codes, x, group, scale, sum, s);
-                        }
+        int blocks = (lanes + SLOTS - 1) / SLOTS;
+        int half = at.twoStreams() ? blocks / 2 : 0;
+        for (int g = 0; g < dim / group; g++) {
+            for (int b = 0; b < half; b++) {
+                keys(head, base, lanes, g, b * SLOTS, (b + half) * SLOTS);
+            }
+            for (int b = 2 * half; b < blocks; b++) {
+                keys(head, base, lanes, g, b * SLOTS, lanes);
+            }
+        }
+    }
+
+    /** A group of the keys of the block at {@code first}, and of that at {@code second} unless it begins after {@code lanes}. */
+    private void keys(KvHead head, long base, int lanes, int g, int first, int second) {
+        MemorySegment codes = head.segment();
+        int tile = at.tile;
+        long inPanel = (long) g * group * PANEL * bits / 8;
+        long block = CodeLayout.keyBlock(head, base + first);
+        Scales.block(head, block + CodeLayout.scales(g), m, scales);
+        long other = block;
+        if (second < lanes) {
+            other = CodeLayout.keyBlock(head, base + second);
+            Scales.block(head, other + CodeLayout.scales(g), m, scales + 2 * SLOTS);
+        }
+        for (int p = 0; p < Math.min(SLOTS, lanes - first); p += PANEL) {
+            long x = block + CodeLayout.keyPanel(head, p) + inPanel;
+            long y = other + CodeLayout.keyPanel(head, p) + inPanel;
+            int scale = scales + p;
+            for (int r = 0; r < at.rows; r += tile) {
+                int q = at.queries + r * dim + g * group * tile;
+                int sum = querySums + g * at.rows + r;
+                int s = at.products + r * BLOCK + first + p;
+                if (second + p < lanes) {
+                    int t = at.products + r * BLOCK + second + p;
+                    int scale2 = scale + 2 * SLOTS;
+                    if (bits == 8) {
+                        DirectInt8.twoKeys(tile, m, q, codes, x, y, group, scale, scale2, sum, s, t);
+                    } else {
+                        DirectInt4.twoKeys(tile, m, q, codes, x, y, group, scale, scale2, sum, s, t);
                     }
+                } else if (bits == 8) {
+                    DirectInt8.keys(tile, m, q, codes, x, group, scale, sum, s);
+                } else {
+                    DirectInt4.keys(tile, m, q, codes, x, group, scale, sum, s);
                 }
             }
         }
@@ -107,31 +132,77 @@ final class CodedProducts implements DirectProducts {
 
     @Override
     public void values(KvHead head, long base, int skip, int count) {
+        int lanes = (skip + count + PANEL - 1) / PANEL * PANEL;
+        int begin = skip / SLOTS;
+        int blocks = (lanes + SLOTS - 1) / SLOTS;
+        int half = at.twoStreams() && group % (2 * PANEL) == 0 ? (blocks - begin) / 2 : 0;
+        for (int g = 0; g < dim / group; g++) {
+            for (int b = begin; b < begin + half; b++) {
+                twoValues(head, base, lanes, g, b * SLOTS, (b + half) * SLOTS);
+            }
+            for (int b = begin + 2 * half; b < blocks; b++) {
+                values(head, base, lanes, g, b * SLOTS);
+            }
+        }
+    }
+
+    /** A group of the values of the block at {@code first}. */
+    private void values(KvHead head, long base, int lanes, int g, int first) {
         MemorySegment codes = head.segment();
         int tile = at.tile;
-        int lanes = (skip + count + PANEL - 1) / PANEL * PANEL;
-        for (int b = skip / SLOTS * SLOTS; b < lanes; b += SLOTS) {
-            long block = CodeLayout.valueBlock(head, base + b);
-            int some = Math.min(SLOTS, lanes - b);
-            for (int g = 0; g < dim / group; g++) {
-                Scales.block(head, block + CodeLayout.valueScales(head, g), m, scales);
-                for (int r = 0; r < at.rows; r++) {
-                    int w = weights + r * WEIGHTS;
-                    m[w + SLOTS] = Scales.weigh(m, at.products + r * BLOCK + b, some, scales, w);
-                }
-                for (int d = g * group; d < (g + 1) * group; d += PANEL) {
-                    long x = block + (long) d * SLOTS * bits / 8;
-                    for (int r = 0; r < at.rows; r += tile) {
-                        int w = weights + r * WEIGHTS;
-                        int o = at.sums + r * dim + d;
-                        if (bits == 8) {
-                            DirectInt8.values(tile, m, w, codes, x, some, o, dim);
-                        } else {
-                            DirectInt4.values(tile, m, w, codes, x, some, o, dim);
-                        }
-                    }
+        long block = CodeLayout.valueBlock(head, base + first);
+        int some = Math.min(SLOTS, lanes - first);
+        weigh(head, block, g, first, some, 0);
+        for (int d = g * group; d < (g + 1) * group; d += PANEL) {
+            long x = block + CodeLayout.valuePanel(head, 0, d);
+            for (int r = 0; r < at.rows; r += tile) {
+                int w = weights + r * WEIGHTS;
+                int o = at.sums + r * dim + d;
+                if (bits == 8) {
+                    DirectInt8.values(tile, m, w, codes, x, some, o, dim);
+                } else {
+                    DirectInt4.values(tile, m, w, codes, x, some, o, dim);
                 }
             }
+        }
+    }
+
+    /** A group of the values of the blocks at {@code first} and {@code second}. */
+    private void twoValues(KvHead head, long base, int lanes, int g, int first, int second) {
+        MemorySegment codes = head.segment();
+        int tile = at.tile;
+        long block = CodeLayout.valueBlock(head, base + first);
+        long other = CodeLayout.valueBlock(head, base + second);
+        int some = Math.min(SLOTS, lanes - second);
+        weigh(head, block, g, first, SLOTS, 0);
+        weigh(head, other, g, second, some, at.rows * WEIGHTS);
+        for (int r = 0; r < at.rows; r++) {
+            // The slots after the last have memory, since blocks are whole.
+            int w = weights + (at.rows + r) * WEIGHTS;
+            Arrays.fill(m, w + some, w + SLOTS, 0f);
+        }
+        for (int d = g * group; d < (g + 1) * group; d += 2 * PANEL) {
+            long x = block + CodeLayout.valuePanel(head, 0, d);
+            long y = other + CodeLayout.valuePanel(head, 0, d);
+            for (int r = 0; r < at.rows; r += tile) {
+                int w = weights + r * WEIGHTS;
+                int w2 = w + at.rows * WEIGHTS;
+                int o = at.sums + r * dim + d;
+                if (bits == 8) {
+                    DirectInt8.twoValues(tile, m, w, w2, codes, x, y, SLOTS, o, dim);
+                } else {
+                    DirectInt4.twoValues(tile, m, w, w2, codes, x, y, SLOTS, o, dim);
+                }
+            }
+        }
+    }
+
+    /** The weights of {@code some} slots of a block, {@code after} floats after the first ones. */
+    private void weigh(KvHead head, long block, int g, int first, int some, int after) {
+        Scales.block(head, block + CodeLayout.scales(g), m, scales);
+        for (int r = 0; r < at.rows; r++) {
+            int w = weights + after + r * WEIGHTS;
+            m[w + SLOTS] = Scales.weigh(m, at.products + r * BLOCK + first, some, scales, w);
         }
     }
 }

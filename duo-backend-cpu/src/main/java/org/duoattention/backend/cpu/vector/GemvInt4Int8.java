@@ -78,9 +78,10 @@ final class GemvInt4Int8 {
         FloatVector two = FloatVector.broadcast(F, 2);
         FloatVector least = FloatVector.broadcast(F, Half.MINUS_LEAST_NORMAL);
         FloatVector t0 = FloatVector.zero(F), t1 = t0, t2 = t0, t3 = t0;
-        int u = 0;
-        long q = at;
-        for (int g = 0; g < layout.groups(); g++, q += groupBytes) {
+        for (int turn = 0; turn < layout.groups(); turn++) {
+            int g = layout.inTurn(turn);
+            int u = g * units;
+            long q = at + g * groupBytes;
             FloatVector a0 = FloatVector.zero(F), a1 = a0, a2 = a0, a3 = a0;
             IntVector v, m, n;
             ShortVector c;
@@ -89,7 +90,8 @@ final class GemvInt4Int8 {
             for (int end = u + units; u < end; u++, p += 8L * UNIT / 4 * L) {
                 ShortVector d0 = IntVector.broadcast(I, x[xo + all * UNIT + u]).reinterpretAsShorts(), d1 = d0;
                 ShortVector e0 = IntVector.zero(I).reinterpretAsShorts(), e1 = e0;
-                // No for loop: of a counted one the compiler runs the first turn in a copy with the range checks of all turns.
+                // No for loop: of a counted one the compiler runs the first turn in a copy with the range checks of all
+                // turns.
                 int j = 0;
                 do {
                     int k = xo + u * UNIT + 4 * j;

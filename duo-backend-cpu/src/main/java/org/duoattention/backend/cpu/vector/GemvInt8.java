@@ -45,9 +45,10 @@ final class GemvInt8 {
         FloatVector least = FloatVector.broadcast(F, Half.MINUS_LEAST_NORMAL);
         FloatVector t0 = FloatVector.zero(F), t1 = t0, t2 = t0, t3 = t0;
         float centre = asymmetric ? 0 : -128;
-        int k = xo;
-        long q = at;
-        for (int g = 0; g < layout.groups(); g++, q += groupBytes) {
+        for (int turn = 0; turn < layout.groups(); turn++) {
+            int g = layout.inTurn(turn);
+            int k = xo + 4 * words * g;
+            long q = at + g * groupBytes;
             FloatVector a0 = FloatVector.broadcast(F, centre * x[so + g]), a1 = a0, a2 = a0, a3 = a0;
             IntVector v, m, n;
             long p = q;

@@ -45,7 +45,7 @@ final class Panels {
             long block = CodeLayout.keyBlock(head, slot);
             long codes = block + CodeLayout.keyPanel(head, inBlock);
             for (int g = 0; g < dim / group; g++) {
-                long scales = block + CodeLayout.keyScales(head, g) + 2L * inBlock;
+                long scales = block + CodeLayout.scales(g) + 2L * inBlock;
                 int to = at + (p * dim + g * group) * PANEL;
                 if (head.grouped().bits() == 8) {
                     keys8(head, codes + (long) g * group * PANEL, scales, target, to);
@@ -125,12 +125,8 @@ final class Panels {
         int inBlock = (int) (slot % CodeLayout.SLOTS);
         long block = CodeLayout.valueBlock(head, slot);
         int group = head.grouped().group();
-        long codes = block
-                + ((long) d / PANEL * CodeLayout.SLOTS + inBlock)
-                        * PANEL
-                        * head.grouped().bits()
-                        / 8;
-        long scales = block + CodeLayout.valueScales(head, d / group) + 2L * inBlock;
+        long codes = block + CodeLayout.valuePanel(head, inBlock, d);
+        long scales = block + CodeLayout.scales(d / group) + 2L * inBlock;
         if (some == PANEL && group % PANEL == 0) {
             FloatVector scale = FloatVector.broadcast(F, Float.float16ToFloat(memory.get(I16, scales)));
             FloatVector offset = FloatVector.broadcast(
@@ -152,7 +148,7 @@ final class Panels {
             int byteOf = head.grouped().bits() == 8 ? i : i % L;
             byte bits = memory.get(ValueLayout.JAVA_BYTE, codes + byteOf);
             int code = head.grouped().bits() == 8 ? bits + 128 : bits >> (i < L ? 0 : 4) & 0xf;
-            long own = block + CodeLayout.valueScales(head, (d + i) / group) + 2L * inBlock;
+            long own = block + CodeLayout.scales((d + i) / group) + 2L * inBlock;
             short offset = memory.get(I16, own + CodeLayout.offsetsAfter(head));
             target[at + i] = KvCodec.value(code, offset, memory.get(I16, own));
         }

@@ -60,6 +60,15 @@ record QuantizedLayout(int groups, int words, int wordBytes, int scaleBytes, lon
         return Math.multiplyExact((long) groups, groupBytes);
     }
 
+    /**
+     * The group to multiply in turn {@code i}: one of the first half, one of the second. The processor's prefetching runs ahead within a
+     * page of 4 KiB only, so a kernel that computes about as long as memory takes waits at the start of each page, and less so with
+     * two pages at a time.
+     */
+    int inTurn(int i) {
+        return (i & 1) == 0 ? i / 2 : (groups + i) / 2;
+    }
+
     /** Byte offset of the scales in a group. */
     long scalesAt() {
         return 2L * words * wordBytes;

@@ -41,7 +41,7 @@ final class CpuKernelBenchmark {
     private static final boolean CPU_TIME = Boolean.getBoolean("cpuTime");
     private static final String ONLY = System.getProperty("only", "");
     private static final int PARTS = 8 * THREADS;
-    private static final long WARM_UP_NANOS = 1_500_000_000L;
+    private static final long WARM_UP_NANOS = 6_000_000_000L;
     private static final long MEMORY = 256L << 20;
     private static final List<BlockFormat.Grouped> QUANTIZED = List.of(
             new BlockFormat.Grouped(4, 32, false, DType.F16),
