@@ -266,8 +266,17 @@ static inline float fast_exp2(float x) {
     return value < 0x1p-126f ? 0.0f : value;
 }
 
-template <typename Half>
-static inline void duo_emu_mma(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2], float (*value)(Half)) {
+// The emulation spends most of its time in sums of products: two at a time, exact in double.
+typedef float duo_emu_floats __attribute__((vector_size(8)));
+typedef double duo_emu_doubles __attribute__((vector_size(16)));
+static inline duo_emu_doubles duo_emu_widened(const unsigned char* address) {
+    duo_emu_floats pair;
+    memcpy(&pair, address, sizeof pair);
+    return __builtin_convertvector(pair, duo_emu_doubles);
+}
+
+template <typename Half, float (*value)(Half)>
+static inline void duo_emu_mma(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
     // Every lane widens its own numbers, so that each is widened once.
     const u32 registers[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
     float mine[12];
@@ -277,17 +286,25 @@ static inline void duo_emu_mma(float (&d)[4], const u32 (&a)[4], const u32 (&b)[
     }
     const unsigned char* all = duo_emu_exchange(0xffffffffu, mine, sizeof mine);
     int lane = duo_emu_self()->lane;
-    for (int i = 0; i < 4; i++) {
-        int row = lane / 4 + i / 2 * 8;
-        int column = lane % 4 * 2 + i % 2;
-        double sum = d[i];
-        for (int k = 0; k < 16; k++) {
-            // (row, k) of a and (k, column) of b: whose register, and which half of it.
-            float x, y;
-            memcpy(&x, all + 64 * (row % 8 * 4 + k % 8 / 2) + 8 * (row / 8 + k / 8 * 2) + 4 * (k % 2), 4);
-            memcpy(&y, all + 64 * (column * 4 + k % 8 / 2) + 8 * (4 + k / 8) + 4 * (k % 2), 4);
-            sum += static_cast<double>(x) * y;
+    // Two rows of a and two columns of b, of which each of four lanes has k = 2c, 2c + 1 and the same plus 8: whose
+    // registers they are, and which.
+    duo_emu_doubles sums[4] = {};
+    for (int c = 0; c < 4; c++) {
+        const unsigned char* rows = all + 64 * (lane / 4 * 4 + c);
+        const unsigned char* columns = all + 64 * (lane % 4 * 8 + c);
+        for (int half = 0; half < 2; half++) {
+            duo_emu_doubles upper = duo_emu_widened(rows + 16 * half);
+            duo_emu_doubles lower = duo_emu_widened(rows + 16 * half + 8);
+            duo_emu_doubles left = duo_emu_widened(columns + 32 + 8 * half);
+            duo_emu_doubles right = duo_emu_widened(columns + 4 * 64 + 32 + 8 * half);
+            sums[0] += upper * left;
+            sums[1] += upper * right;
+            sums[2] += lower * left;
+            sums[3] += lower * right;
         }
+    }
+    for (int i = 0; i < 4; i++) {
+        double sum = d[i] + (sums[i][0] + sums[i][1]);
         // Tensor cores truncate.
         float rounded = static_cast<float>(sum);
         d[i] = fabs(static_cast<double>(rounded)) > fabs(sum) ? nextafterf(rounded, 0.0f) : rounded;
@@ -295,10 +312,10 @@ static inline void duo_emu_mma(float (&d)[4], const u32 (&a)[4], const u32 (&b)[
 }
 static inline float duo_emu_bf16(BF16 x) { return __uint_as_float(static_cast<u32>(x.bits) << 16); }
 static inline void mma_bf16_16816(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
-    duo_emu_mma<BF16>(d, a, b, duo_emu_bf16);
+    duo_emu_mma<BF16, duo_emu_bf16>(d, a, b);
 }
 static inline void mma_f16_16816(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
-    duo_emu_mma<F16>(d, a, b, to_float);
+    duo_emu_mma<F16, to_float>(d, a, b);
 }
 
 static inline void duo_emu_ldmatrix(u32 (&r)[4], const void* row, bool transposed) {

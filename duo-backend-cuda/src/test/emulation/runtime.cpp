@@ -58,16 +58,18 @@ struct Exchange {
     unsigned mask;
     unsigned arrived;
     unsigned generation;
-    unsigned char values[2][32 * SLOT];
 };
 
+// The values, which are large, are apart from what is set back for every block.
 struct Warp {
     Exchange exchanges[32];
+    unsigned char values[32][2][32 * SLOT];
 };
 
 struct Block {
     std::vector<Fiber*> fibers;
-    std::vector<Warp> warps;
+    Warp* warps;
+    size_t warp_count;
     int live;
     int at_barrier;
     Fiber* current;
@@ -80,9 +82,10 @@ struct Block {
 
 enum Order { FORWARDS, BACKWARDS, SHUFFLED, ORDERS };
 
-// Stacks are kept from launch to launch.
+// Stacks and warps are kept from launch to launch.
 struct Pool {
     std::vector<Fiber*> fibers;
+    std::vector<Warp> warps;
     ~Pool() {
         for (Fiber* fiber : fibers) {
             munmap(fiber->stack, STACK_BYTES);
@@ -92,7 +95,8 @@ struct Pool {
 };
 
 thread_local Pool pool;
-thread_local Block* block;
+// Read at every switch, and small enough for the place that the thread has for libraries loaded later.
+__attribute__((tls_model("initial-exec"))) thread_local Block* block;
 std::atomic<unsigned long long> started{0};
 
 // Numbers that look random (splitmix64).
@@ -156,7 +160,8 @@ void fiber_main() {
 }
 
 void prepare(Fiber* fiber) {
-    uintptr_t top = reinterpret_cast<uintptr_t>(fiber->stack) + STACK_BYTES;
+    // Stacks that all end at the same place of a page would take the same lines of the caches from each other.
+    uintptr_t top = reinterpret_cast<uintptr_t>(fiber->stack) + STACK_BYTES - fiber->self.thread_index.x * 9 % 512 * 64;
     void** sp = reinterpret_cast<void**>(top);
     // As after a call: the stack is 8 bytes off a multiple of 16 when a function begins.
     *--sp = nullptr;
@@ -207,8 +212,11 @@ bool run_fiber(Fiber* fiber) {
 int run_fibers(int first, int end, int begin, bool backwards) {
     int ran = 0;
     int count = end - first;
+    Fiber* const* fibers = block->fibers.data() + first;
+    int next = (begin + (backwards ? count - 1 : 0)) % count;
     for (int i = 0; i < count; i++) {
-        Fiber* fiber = block->fibers[first + (begin + (backwards ? count - 1 - i : i)) % count];
+        Fiber* fiber = fibers[next];
+        next = backwards ? (next == 0 ? count - 1 : next - 1) : (next == count - 1 ? 0 : next + 1);
         if (fiber->state == READY) {
             ran++;
             if (!run_fiber(fiber)) {
@@ -260,6 +268,25 @@ bool run_block(Numbers numbers) {
     return true;
 }
 
+// A copy whose size is nearly always one of a few: these become moves.
+void store(unsigned char* target, const void* value, size_t size) {
+    switch (size) {
+        case 0:
+            break;
+        case 4:
+            memcpy(target, value, 4);
+            break;
+        case 16:
+            memcpy(target, value, 16);
+            break;
+        case 48:
+            memcpy(target, value, 48);
+            break;
+        default:
+            memcpy(target, value, size);
+    }
+}
+
 }  // namespace
 
 extern "C" {
@@ -291,14 +318,16 @@ const unsigned char* duo_emu_exchange(unsigned mask, const void* value, size_t s
     if (lanes < 32 && mask >> lanes != 0) {
         duo_emu_fail("the mask of an operation of a warp has lanes that do not exist");
     }
-    Exchange& exchange = block->warps[first / 32].exchanges[__builtin_ctz(mask)];
+    Warp& warp = block->warps[first / 32];
+    int lowest = __builtin_ctz(mask);
+    Exchange& exchange = warp.exchanges[lowest];
     if (exchange.arrived == 0) {
         exchange.mask = mask;
     } else if (exchange.mask != mask) {
         duo_emu_fail("lanes of a warp give different masks to one operation");
     }
-    unsigned char* values = exchange.values[exchange.generation & 1];
-    memcpy(values + SLOT * lane, value, size);
+    unsigned char* values = warp.values[lowest][exchange.generation & 1];
+    store(values + SLOT * lane, value, size);
     exchange.arrived |= 1u << lane;
     if (exchange.arrived == mask) {
         exchange.arrived = 0;
@@ -364,14 +393,18 @@ const char* duo_emu_run(
     Block state = {};
     state.entry = entry;
     state.values = values;
-    state.warps.resize((threads + 31) / 32);
+    state.warp_count = (threads + 31) / 32;
+    if (pool.warps.size() < state.warp_count) {
+        pool.warps.resize(state.warp_count);
+    }
+    state.warps = pool.warps.data();
     while (pool.fibers.size() < threads) {
         pool.fibers.push_back(new_fiber());
     }
     state.fibers.assign(pool.fibers.begin(), pool.fibers.begin() + threads);
     size_t bytes = (shared_bytes + 15) / 16 * 16;
     unsigned char* shared = static_cast<unsigned char*>(aligned_alloc(256, (bytes + PADDING_BYTES + 255) / 256 * 256));
-    for (size_t i = 0; i < state.warps.size(); i++) {
+    for (size_t i = 0; i < state.warp_count; i++) {
         state.warp_order.push_back(static_cast<int>(i));
     }
     block = &state;
@@ -382,8 +415,8 @@ const char* duo_emu_run(
                 // Not a number in every format of numbers.
                 memset(shared, 0xff, bytes);
                 memset(shared + bytes, PADDING, PADDING_BYTES);
-                for (Warp& warp : state.warps) {
-                    for (Exchange& exchange : warp.exchanges) {
+                for (size_t i = 0; i < state.warp_count; i++) {
+                    for (Exchange& exchange : state.warps[i].exchanges) {
                         exchange.arrived = 0;
                     }
                 }
