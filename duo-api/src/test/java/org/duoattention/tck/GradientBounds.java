@@ -143,14 +143,15 @@ final class GradientBounds {
                 double e = ErrorBounds.probabilities(slots, dim, largest, rounding);
                 double f = 2 * e + (slots + 2.0 * dim + 16) * U + 4 * rounding;
                 for (int j = 0; j <= i; j++) {
-                    int key = (j * kvHeads + kvHead) * dim;
-                    double probability = OracleGradients.visible(streaming, i, j) ? p[j] + NOTHING : 0;
-                    double ds = scale * probability * (sizes[j] + mean);
-                    for (int d = 0; d < dim; d++) {
-                        outBounds[query + d] += e * probability * v0[key + d];
-                        qBounds[query + d] += (f + (slots + 4) * U) * ds * k0[key + d];
-                        kBounds[key + d] += (f + (queries + 4) * U) * ds * q0[query + d];
-                        vBounds[key + d] += (e + (queries + 4) * U + rounding) * probability * gradient0[query + d];
+                    if (OracleGradients.visible(streaming, i, j)) {
+                        int key = (j * kvHeads + kvHead) * dim;
+                        double probability = p[j] + NOTHING;
+                        double ds = scale * probability * (sizes[j] + mean);
+                        OracleMath.addScaled(outBounds, query, e * probability, v0, key, dim);
+                        OracleMath.addScaled(qBounds, query, (f + (slots + 4) * U) * ds, k0, key, dim);
+                        OracleMath.addScaled(kBounds, key, (f + (queries + 4) * U) * ds, q0, query, dim);
+                        double factor = (e + (queries + 4) * U + rounding) * probability;
+                        OracleMath.addScaled(vBounds, key, factor, gradient0, query, dim);
                     }
                 }
             }

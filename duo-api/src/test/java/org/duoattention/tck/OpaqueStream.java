@@ -233,9 +233,8 @@ final class OpaqueStream implements ComputeStream {
                     double[] p = OracleMath.softmax(logits);
                     double[] sum = new double[dim];
                     for (int s = 0; s < p.length; s++) {
-                        double[] value = slots.get(s).value;
-                        for (int d = 0; d < dim && p[s] != 0; d++) {
-                            sum[d] += p[s] * value[d];
+                        if (p[s] != 0) {
+                            OracleMath.addScaled(sum, p[s], slots.get(s).value, dim);
                         }
                     }
                     out.write(at, sum);

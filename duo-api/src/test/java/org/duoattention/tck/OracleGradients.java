@@ -24,9 +24,7 @@ public final class OracleGradients {
         double[] out = new double[tokens * in];
         for (int t = 0; t < tokens; t++) {
             for (int o = 0; o < outputs; o++) {
-                for (int i = 0; i < in; i++) {
-                    out[t * in + i] += gradient[t * outputs + o] * weight[o * in + i];
-                }
+                OracleMath.addScaled(out, t * in, gradient[t * outputs + o], weight, o * in, in);
             }
         }
         return out;
@@ -126,16 +124,18 @@ public final class OracleGradients {
                 double[] dp = new double[i + 1];
                 double mean = 0;
                 for (int j = 0; j <= i; j++) {
-                    dp[j] = OracleMath.dot(gradient, query, v, (j * kvHeads + kvHead) * dim, dim);
-                    mean += p[j] * dp[j];
+                    if (p[j] != 0) {
+                        dp[j] = OracleMath.dot(gradient, query, v, (j * kvHeads + kvHead) * dim, dim);
+                        mean += p[j] * dp[j];
+                    }
                 }
                 for (int j = 0; j <= i; j++) {
-                    int key = (j * kvHeads + kvHead) * dim;
-                    double ds = streaming.scale() * p[j] * (dp[j] - mean);
-                    for (int d = 0; d < dim; d++) {
-                        dq[query + d] += ds * k[key + d];
-                        dk[key + d] += ds * q[query + d];
-                        dv[key + d] += p[j] * gradient[query + d];
+                    if (p[j] != 0) {
+                        int key = (j * kvHeads + kvHead) * dim;
+                        double ds = streaming.scale() * p[j] * (dp[j] - mean);
+                        OracleMath.addScaled(dq, query, ds, k, key, dim);
+                        OracleMath.addScaled(dk, key, ds, q, query, dim);
+                        OracleMath.addScaled(dv, key, p[j], gradient, query, dim);
                     }
                 }
             }

@@ -52,10 +52,7 @@ public final class OracleMath {
         double[] out = new double[tokens * outputs];
         for (int t = 0; t < tokens; t++) {
             for (int o = 0; o < outputs; o++) {
-                double sum = 0;
-                for (int i = 0; i < in; i++) {
-                    sum += x[t * in + i] * weight[o * in + i];
-                }
+                double sum = dot(x, t * in, weight, o * in, in);
                 out[t * outputs + o] = bias.length == 0 ? sum : sum + bias[o];
             }
         }
@@ -116,6 +113,16 @@ public final class OracleMath {
         throw new IllegalArgumentException("what " + retention + " shows depends on more than positions");
     }
 
+    /** Is told what {@link #attention} weighs the values with. */
+    @FunctionalInterface
+    interface Weights {
+        /**
+         * Query head {@code head} of token {@code t} gives every position of the history these probabilities, which are 0
+         * where it sees nothing. The array is the listener's.
+         */
+        void are(int t, int head, double[] p);
+    }
+
     /** Which tokens a query sees. */
     @FunctionalInterface
     public interface Visibility {
@@ -146,54 +153,132 @@ public final class OracleMath {
             long chunkStart,
             double scale,
             Visibility visibility) {
+        return attention(shape, heads, q, k, v, chunkStart, scale, visibility, (t, head, p) -> {});
+    }
+
+    /** As the other one, which does not tell what the probabilities are. */
+    static double[] attention(
+            ModelShape shape,
+            HeadSet heads,
+            double[] q,
+            double[] k,
+            double[] v,
+            long chunkStart,
+            double scale,
+            Visibility visibility,
+            Weights weights) {
         int dim = shape.headDim();
-        int history = k.length / shape.kvWidth();
+        int group = shape.queryHeadsPerKvHead();
         int tokens = q.length / shape.queryWidth();
         double[] out = new double[q.length];
         Arrays.fill(out, Double.NaN);
-        for (int t = 0; t < tokens; t++) {
-            for (int h = 0; h < shape.attentionHeads(); h++) {
-                int kvHead = h / shape.queryHeadsPerKvHead();
-                if (!heads.contains(kvHead)) {
-                    continue;
-                }
-                int query = t * shape.queryWidth() + h * dim;
-                double[] logits = new double[history];
-                for (int j = 0; j < history; j++) {
-                    boolean seen = visibility.sees(kvHead, chunkStart + t, j);
-                    logits[j] = seen
-                            ? scale * dot(q, query, k, j * shape.kvWidth() + kvHead * dim, dim)
-                            : Double.NEGATIVE_INFINITY;
-                }
-                double[] p = softmax(logits);
-                Arrays.fill(out, query, query + dim, 0);
-                for (int j = 0; j < history; j++) {
-                    for (int i = 0; i < dim && p[j] != 0; i++) {
-                        out[query + i] += p[j] * v[j * shape.kvWidth() + kvHead * dim + i];
+        for (int kvHead : heads.stream().toArray()) {
+            double[][] keys = columns(k, shape.kvWidth(), kvHead * dim, dim);
+            double[][] values = rows(v, shape.kvWidth(), kvHead * dim, dim);
+            for (int h = kvHead * group; h < (kvHead + 1) * group; h++) {
+                for (int t = 0; t < tokens; t++) {
+                    int query = t * shape.queryWidth() + h * dim;
+                    double[] logits = logits(q, query, keys, scale, kvHead, chunkStart + t, visibility);
+                    double[] p = softmax(logits);
+                    double[] sum = new double[dim];
+                    for (int j = 0; j < p.length; j++) {
+                        if (p[j] != 0) {
+                            addScaled(sum, p[j], values[j], dim);
+                        }
                     }
+                    System.arraycopy(sum, 0, out, query, dim);
+                    weights.are(t, h, p);
                 }
             }
         }
         return out;
     }
 
+    /** The products of one query with every key, negatively infinite where it sees nothing. */
+    static double[] logits(
+            double[] q, int query, double[][] keys, double scale, int kvHead, long position, Visibility visibility) {
+        double[] logits = new double[keys[0].length];
+        int end = logits.length;
+        while (end > 0 && !visibility.sees(kvHead, position, end - 1)) {
+            end--;
+        }
+        for (int i = 0; i < keys.length; i++) {
+            addScaled(logits, q[query + i], keys[i], end);
+        }
+        for (int j = 0; j < logits.length; j++) {
+            boolean seen = j < end && visibility.sees(kvHead, position, j);
+            logits[j] = seen ? scale * logits[j] : Double.NEGATIVE_INFINITY;
+        }
+        return logits;
+    }
+
+    /** {@code sum[i] += factor * x[i]}: with one index for both arrays, the JVM adds several at once. */
+    static void addScaled(double[] sum, double factor, double[] x, int length) {
+        for (int i = 0; i < length; i++) {
+            sum[i] += factor * x[i];
+        }
+    }
+
+    /** Columns {@code from} to {@code from + count - 1} of every row of a matrix of {@code width} columns, row by row. */
+    static double[][] rows(double[] matrix, int width, int from, int count) {
+        double[][] rows = new double[matrix.length / width][];
+        for (int j = 0; j < rows.length; j++) {
+            rows[j] = Arrays.copyOfRange(matrix, j * width + from, j * width + from + count);
+        }
+        return rows;
+    }
+
+    /** As {@link #rows}, column by column. */
+    static double[][] columns(double[] matrix, int width, int from, int count) {
+        double[][] columns = new double[count][matrix.length / width];
+        for (int j = 0; j < matrix.length / width; j++) {
+            for (int i = 0; i < count; i++) {
+                columns[i][j] = matrix[j * width + from + i];
+            }
+        }
+        return columns;
+    }
+
     /** {@code sum(a[aStart + i] * b[bStart + i])}. */
     public static double dot(double[] a, int aStart, double[] b, int bStart, int length) {
-        double sum = 0;
-        for (int i = 0; i < length; i++) {
-            sum += a[aStart + i] * b[bStart + i];
+        // Four sums that do not wait for each other: tests spend much of their time here.
+        double sum0 = 0;
+        double sum1 = 0;
+        double sum2 = 0;
+        double sum3 = 0;
+        int i = 0;
+        for (; i < length - 3; i += 4) {
+            sum0 += a[aStart + i] * b[bStart + i];
+            sum1 += a[aStart + i + 1] * b[bStart + i + 1];
+            sum2 += a[aStart + i + 2] * b[bStart + i + 2];
+            sum3 += a[aStart + i + 3] * b[bStart + i + 3];
         }
-        return sum;
+        for (; i < length; i++) {
+            sum0 += a[aStart + i] * b[bStart + i];
+        }
+        return sum0 + sum1 + (sum2 + sum3);
+    }
+
+    /** {@code a[aStart + i] += factor * b[bStart + i]}. */
+    static void addScaled(double[] a, int aStart, double factor, double[] b, int bStart, int length) {
+        for (int i = 0; i < length; i++) {
+            a[aStart + i] += factor * b[bStart + i];
+        }
     }
 
     /** {@code exp(x) / sum(exp(x))}, computed relative to the maximum. At least one element is finite. */
     public static double[] softmax(double[] logits) {
-        double max = Arrays.stream(logits).max().orElseThrow();
+        double max = Double.NEGATIVE_INFINITY;
+        for (double logit : logits) {
+            max = Math.max(max, logit);
+        }
         double[] p = new double[logits.length];
         double sum = 0;
         for (int j = 0; j < logits.length; j++) {
-            p[j] = Math.exp(logits[j] - max);
-            sum += p[j];
+            if (logits[j] != Double.NEGATIVE_INFINITY) {
+                p[j] = Math.exp(logits[j] - max);
+                sum += p[j];
+            }
         }
         for (int j = 0; j < logits.length; j++) {
             p[j] /= sum;

@@ -34,6 +34,8 @@ final class SlabRun {
     /** Whether random keys and values of quantised slabs are such that quantising loses nothing. */
     boolean exact = true;
 
+    private boolean lossy;
+
     SlabRun(Rig rig, SlabSpec spec, PrefillMode mode, double operandRounding) {
         this.rig = rig;
         this.slab = rig.slab(spec);
@@ -53,6 +55,7 @@ final class SlabRun {
         fork.keyErrors = keyErrors;
         fork.valueErrors = valueErrors;
         fork.exact = exact;
+        fork.lossy = lossy;
         fork.magnitude = magnitude;
         return fork;
     }
@@ -96,6 +99,7 @@ final class SlabRun {
             rig.stream.append(slab, keyRows, valueRows);
         }
         chunkStart = keys.length / shape.kvWidth();
+        lossy |= !exact;
         double[] exactErrors = new double[k.length];
         keyErrors = concatenated(keyErrors, exact ? exactErrors : errors(k));
         valueErrors = concatenated(valueErrors, exact ? exactErrors : errors(v));
@@ -167,77 +171,98 @@ final class SlabRun {
 
     /** The oracle's output for the last chunk. Columns of other heads hold the sentinel. */
     Expected expected(double[] q) {
-        double[] out = OracleMath.attention(shape, spec.heads(), q, keys, values, chunkStart, scale, visibility);
-        double[] bounds = new double[out.length];
+        double[] bounds = new double[q.length];
+        double[] querySizes = Numbers.absolute(q);
+        double[] keySizes = Numbers.absolute(keys);
+        double[] valueSizes = Numbers.absolute(values);
+        Sizes[] sizes = new Sizes[shape.kvHeads()];
+        for (int head : spec.heads().stream().toArray()) {
+            sizes[head] = new Sizes(
+                    columns(keySizes, head), rows(valueSizes, head), columns(keyErrors, head), rows(valueErrors, head));
+        }
+        double[] out = OracleMath.attention(
+                shape,
+                spec.heads(),
+                q,
+                keys,
+                values,
+                chunkStart,
+                scale,
+                visibility,
+                (t, head, p) -> bound(querySizes, sizes[head / shape.queryHeadsPerKvHead()], t, head, p, bounds));
         int dim = shape.headDim();
         for (int row = 0; row < q.length; row += dim) {
-            int queryHead = row % shape.queryWidth() / dim;
-            if (spec.heads().contains(queryHead / shape.queryHeadsPerKvHead())) {
-                bound(q, row / shape.queryWidth(), queryHead, bounds);
-            } else {
+            if (!spec.heads().contains(row % shape.queryWidth() / dim / shape.queryHeadsPerKvHead())) {
                 Arrays.fill(out, row, row + dim, Rig.SENTINEL);
             }
         }
         return new Expected(out, bounds);
     }
 
-    private void bound(double[] q, int t, int queryHead, double[] bounds) {
+    /** The absolute values of one head's history and what they may be off by; of values the rows, of keys the columns. */
+    private record Sizes(double[][] keys, double[][] values, double[][] keyErrors, double[][] valueErrors) {}
+
+    private double[][] columns(double[] matrix, int head) {
+        return OracleMath.columns(matrix, shape.kvWidth(), head * shape.headDim(), shape.headDim());
+    }
+
+    private double[][] rows(double[] matrix, int head) {
+        return OracleMath.rows(matrix, shape.kvWidth(), head * shape.headDim(), shape.headDim());
+    }
+
+    private void bound(double[] querySizes, Sizes sizes, int t, int queryHead, double[] p, double[] bounds) {
         int dim = shape.headDim();
         int head = queryHead / shape.queryHeadsPerKvHead();
         int row = t * shape.queryWidth() + queryHead * dim;
-        double[] p = probabilities(q, t, queryHead);
-        double[] absoluteQuery = Numbers.absolute(Arrays.copyOfRange(q, row, row + dim));
+        // Offset and scaled code, which cancel, may have this beyond the value that they add up to.
+        double times = spec.format() instanceof BlockFormat.Dense ? 1 : 2;
+        double more = spec.format() instanceof BlockFormat.Dense ? 0 : 2 * magnitude;
+        int end = p.length;
+        while (!visibility.sees(head, chunkStart + t, end - 1)) {
+            end--;
+        }
+        double querySize = 0;
+        double[] sums = new double[end];
+        double[] shifts = new double[end];
+        for (int i = 0; i < dim; i++) {
+            querySize += querySizes[row + i];
+            OracleMath.addScaled(sums, querySizes[row + i], sizes.keys[i], end);
+            if (lossy) {
+                OracleMath.addScaled(shifts, querySizes[row + i], sizes.keyErrors[i], end);
+            }
+        }
         int slots = 0;
+        double seen = 0;
         double largestSum = 0;
         double largestShift = 0;
-        double[] shifts = new double[dim];
-        for (int j = 0; j < p.length; j++) {
+        double[] size = new double[dim];
+        double[] shift = new double[dim];
+        for (int j = 0; j < end; j++) {
             if (visibility.sees(head, chunkStart + t, j)) {
                 slots++;
-                int at = j * shape.kvWidth() + head * dim;
-                double sum = 0;
-                double shift = 0;
-                for (int i = 0; i < dim; i++) {
-                    sum += absoluteQuery[i] * (Math.abs(keys[at + i]) + terms(keys[at + i]));
-                    shift += absoluteQuery[i] * keyErrors[at + i];
+                seen += p[j];
+                largestSum = Math.max(largestSum, scale * (times * sums[j] + more * querySize));
+                largestShift = Math.max(largestShift, scale * shifts[j]);
+                OracleMath.addScaled(size, times * p[j], sizes.values[j], dim);
+                if (lossy) {
+                    OracleMath.addScaled(shift, p[j], sizes.valueErrors[j], dim);
                 }
-                for (int i = 0; i < dim; i++) {
-                    bounds[row + i] += p[j] * (Math.abs(values[at + i]) + terms(values[at + i]));
-                    shifts[i] += p[j] * valueErrors[at + i];
-                }
-                largestSum = Math.max(largestSum, scale * sum);
-                largestShift = Math.max(largestShift, scale * shift);
             }
         }
         double factor = ErrorBounds.probabilities(slots, dim, largestSum, operandRounding);
         double moved = Math.expm1(2 * largestShift);
         for (int i = 0; i < dim; i++) {
-            bounds[row + i] = bounds[row + i] * (factor + moved) + shifts[i] * (1 + moved) + 0x1p-120;
+            bounds[row + i] = (size[i] + more * seen) * (factor + moved) + shift[i] * (1 + moved) + 0x1p-120;
         }
-    }
-
-    /** What offset and scaled code, which cancel, may have beyond the value they add up to. */
-    private double terms(double value) {
-        return spec.format() instanceof BlockFormat.Dense ? 0 : Math.abs(value) + 2 * magnitude;
     }
 
     /** The probabilities that one query gives every position of the history; 0 for unseen ones. */
     double[] probabilities(double[] q, int t, int queryHead) {
         int dim = shape.headDim();
         int head = queryHead / shape.queryHeadsPerKvHead();
-        double[] logits = new double[keys.length / shape.kvWidth()];
-        for (int j = 0; j < logits.length; j++) {
-            logits[j] = visibility.sees(head, chunkStart + t, j)
-                    ? scale
-                            * OracleMath.dot(
-                                    q,
-                                    t * shape.queryWidth() + queryHead * dim,
-                                    keys,
-                                    j * shape.kvWidth() + head * dim,
-                                    dim)
-                    : Double.NEGATIVE_INFINITY;
-        }
-        return OracleMath.softmax(logits);
+        int query = t * shape.queryWidth() + queryHead * dim;
+        return OracleMath.softmax(
+                OracleMath.logits(q, query, columns(keys, head), scale, head, chunkStart + t, visibility));
     }
 
     String describe() {

@@ -58,9 +58,13 @@ public final class QuantizedRow {
 
     /** The values of a row. */
     static void read(BlockFormat.Grouped format, MemorySegment memory, long at, float[] row) {
-        for (int d = 0; d < row.length; d++) {
-            long scales = at + scaleAt(format, row.length, d / format.group());
-            row[d] = KvCodec.value(code(format, memory, at, d), memory.get(I16, scales + 2), memory.get(I16, scales));
+        for (int g = 0; g < row.length / format.group(); g++) {
+            long scales = at + scaleAt(format, row.length, g);
+            short scale = memory.get(I16, scales);
+            short offset = memory.get(I16, scales + 2);
+            for (int d = g * format.group(); d < (g + 1) * format.group(); d++) {
+                row[d] = KvCodec.value(code(format, memory, at, d), offset, scale);
+            }
         }
     }
 }
