@@ -48,7 +48,9 @@ abstract class StreamingGradientsTopic extends BackendTopic {
     @ParameterizedTest(name = "{0} KV heads, groups of {1}, head dim {2}, {3} sinks, {4} recent")
     @MethodSource("shapes")
     void streamingAttentionForwardAndBackward(int kvHeads, int group, int headDim, int sinks, int recent) {
-        for (int tokens : new int[] {1, 7, 13, 127, 129}) {
+        // The long ones take turns: the oracle's cost grows with their square.
+        int[] lengths = (sinks + recent + headDim) % 2 == 0 ? new int[] {1, 13, 127} : new int[] {7, 129};
+        for (int tokens : lengths) {
             check(tokens, kvHeads, group, new Streaming(headDim, sinks, recent, (float) (1 / Math.sqrt(headDim))), 2);
         }
     }
