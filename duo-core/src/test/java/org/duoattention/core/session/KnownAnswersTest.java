@@ -125,12 +125,15 @@ class KnownAnswersTest {
                 .maxContext(run.ids().length + run.greedy().length);
     }
 
-    /** The float64 device is slow; long prompts add nothing to what it is there for: to show that the core never peeks. */
+    /**
+     * The float64 device is slow; long prompts add nothing to what it is there for: to show that the core never peeks.
+     * The scalar backend is slow too, and leaves out the very longest.
+     */
     private static boolean isTooLong(String backend, int[] ids) {
-        return backend.equals("opaque") && ids.length > 150;
+        return backend.equals("opaque") && ids.length > 150 || backend.equals("cpu-scalar") && ids.length > 700;
     }
 
-    /** The scalar backend is slow too: its long prompts run in one chunk size. */
+    /** The scalar backend's long prompts run in one chunk size. */
     private static int[] chunks(String backend, int tokens) {
         return backend.equals("opaque") || backend.equals("cpu-scalar") && tokens > 300
                 ? new int[] {32}

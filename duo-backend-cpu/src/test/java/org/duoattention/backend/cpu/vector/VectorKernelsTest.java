@@ -319,7 +319,8 @@ class VectorKernelsTest {
     void attention(DType type) {
         int[] dims = {1, 7, 13, 16, 32, 33, 64, 80, 96, 128, 256};
         int[] groups = {1, 2, 3, 4, 7, 8};
-        for (int round = 0; round < 240; round++) {
+        // Every pair of the two twice.
+        for (int round = 0; round < 2 * dims.length * groups.length; round++) {
             attention(type, dims[round % dims.length], groups[round % groups.length]);
         }
     }
