@@ -20,8 +20,9 @@ import org.duoattention.examples.cli.bench.OwnEngine;
 import org.duoattention.examples.cli.bench.Row;
 import org.duoattention.examples.cli.bench.Span;
 import org.duoattention.examples.cli.machine.Machine;
+import org.duoattention.examples.cli.peer.Jlama;
 import org.duoattention.examples.cli.peer.LlamaCpp;
-import org.duoattention.examples.cli.peer.LlamaCppContender;
+import org.duoattention.examples.cli.peer.Peer;
 import org.duoattention.examples.cli.synthetic.Shapes;
 import org.duoattention.examples.cli.synthetic.WeightFormat;
 import org.jspecify.annotations.Nullable;
@@ -48,7 +49,8 @@ final class BenchCommand implements Callable<Integer> {
     private static final int MAX_TOKENS = 100_000;
     private static final double DEFAULT_RETRIEVAL = 0.5;
     private static final int THREADS = Runtime.getRuntime().availableProcessors();
-    private static final String LLAMA_CPP = "llama.cpp";
+    private static final String JLAMA = "jlama";
+    private static final List<String> PEERS = List.of("llama.cpp", JLAMA);
 
     private final Console console;
 
@@ -120,10 +122,11 @@ final class BenchCommand implements Callable<Integer> {
 
     @Option(
             names = "--peer",
-            paramLabel = "llama.cpp",
+            paramLabel = "llama.cpp|jlama",
             description =
                     "Also measure another engine, in turn, with full attention and each of its settings. llama.cpp"
-                            + " needs node, and npm the first time: node-llama-cpp is then installed under ~/.cache/duo/peers.")
+                            + " needs node, and npm the first time; jlama needs Maven (mvn) the first time. They are then installed"
+                            + " under ~/.cache/duo/peers.")
     private @Nullable String peer;
 
     @Option(
@@ -162,13 +165,8 @@ final class BenchCommand implements Callable<Integer> {
         plan.assumeRetrieval(duo, compared, DEFAULT_RETRIEVAL);
         plan.check(duo, compared);
         between("--peer-depth", peerDepth, 0, MAX_DEPTH);
-        if ("jlama".equals(peer)) {
-            throw new DuoException(
-                    "--peer jlama is not measured: Jlama reads checkpoints with a tokenizer only, and a shape"
-                            + " has none; choose " + LLAMA_CPP);
-        }
-        if (peer != null && !peer.equals(LLAMA_CPP)) {
-            throw new DuoException("--peer is '" + peer + "'; the only one that is measured is " + LLAMA_CPP);
+        if (peer != null && !PEERS.contains(peer)) {
+            throw new DuoException("--peer is '" + peer + "'; it must be one of " + String.join(", ", PEERS));
         }
         json.check();
         ModelConfig config = Shapes.of(shape);
@@ -179,15 +177,24 @@ final class BenchCommand implements Callable<Integer> {
         String device;
         try (Planner planner = duo.planner(
                         config, weights.requirements(name, config, BlockFormat.F16), backend.id(), backend.options());
-                LlamaCpp other = peer == null ? null : LlamaCpp.start(config, weights, THREADS, this::say);
+                Peer other = startPeer(config);
                 OwnEngine engine = new OwnEngine(planner, weights, plan.chunk())) {
             device = planner.device().description();
-            List<Contender> peers = other == null ? List.of() : LlamaCppContender.all(other, peerDepth, longest(spans));
+            List<Contender> peers = other == null ? List.of() : other.contenders(peerDepth, longest(spans));
             result = run(duo, planner, engine, caches, peers, spans);
         }
         print(name, result, json.console(console).out());
         json.write(json(name, device, result), console);
         return ExitCode.OK;
+    }
+
+    private @Nullable Peer startPeer(ModelConfig config) {
+        if (peer == null) {
+            return null;
+        }
+        return peer.equals(JLAMA)
+                ? Jlama.start(config, weights, THREADS, this::say)
+                : LlamaCpp.start(config, weights, THREADS, this::say);
     }
 
     private List<CacheChoice> caches() {

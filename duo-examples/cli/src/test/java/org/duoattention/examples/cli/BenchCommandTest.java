@@ -155,8 +155,14 @@ class BenchCommandTest {
     void whatAPeerCannotRunIsRefusedBeforeItIsStarted() throws IOException {
         assertThat(bench("--peer nonsense").sentence()).contains("--peer", "nonsense", "llama.cpp");
         assertThat(bench("--peer llama.cpp --weights bf16").sentence()).contains("llama.cpp", "bf16", "int4");
+        assertThat(bench("--peer jlama --weights int8").sentence()).contains("jlama", "int8", "int4");
         Files.writeString(shape, SHAPE.replace("\"llama\"", "\"qwen2\""));
         assertThat(bench("--peer llama.cpp").sentence()).contains("llama.cpp", "model_type");
+        assertThat(bench("--peer jlama").sentence()).contains("jlama", "model_type");
+        Files.writeString(shape, SHAPE.replace("\"head_dim\": 16", "\"head_dim\": 32"));
+        assertThat(bench("--peer jlama").sentence()).contains("hidden_size", "64 and 4 x 32");
+        Files.writeString(shape, SHAPE.replace("96", "80"));
+        assertThat(bench("--peer jlama").sentence()).contains("blocks of 32", "80 columns", "down_proj");
         Files.writeString(shape, SHAPE.replace("320", "100"));
         assertThat(bench("--peer llama.cpp").sentence()).contains("vocabulary", "100");
     }

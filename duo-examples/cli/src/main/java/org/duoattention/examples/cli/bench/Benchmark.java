@@ -181,7 +181,7 @@ public final class Benchmark {
     }
 
     /** The middle of the values, or the mean of the two middle ones. */
-    static double median(List<Double> values) {
+    public static double median(List<Double> values) {
         double[] sorted = values.stream().mapToDouble(Double::doubleValue).toArray();
         Arrays.sort(sorted);
         int middle = sorted.length / 2;

@@ -84,7 +84,7 @@ public final class LlamaCppContender implements Contender {
     public double prefill(Span span) {
         truncate(0);
         moveTo(span.from());
-        double seconds = peer.ask(peer.request("prefill").put("id", id()).put("tokens", span.tokens()))
+        double seconds = peer.ask(PeerProcess.request("prefill").put("id", id()).put("tokens", span.tokens()))
                 .path("seconds")
                 .asDouble();
         depth = span.end();
@@ -95,12 +95,12 @@ public final class LlamaCppContender implements Contender {
     @Override
     public void moveTo(int wanted) {
         if (wanted - depth > LONGEST_WALK) {
-            peer.ask(peer.request("fill")
+            peer.ask(PeerProcess.request("fill")
                     .put("id", id())
                     .put("depth", wanted)
                     .put("file", peer.stateFile().toString()));
         } else if (wanted > depth) {
-            peer.ask(peer.request("prefill").put("id", id()).put("tokens", wanted - depth));
+            peer.ask(PeerProcess.request("prefill").put("id", id()).put("tokens", wanted - depth));
         }
         depth = wanted;
     }
@@ -108,7 +108,7 @@ public final class LlamaCppContender implements Contender {
     @Override
     public double decode(int tokens) {
         List<Double> seconds = new ArrayList<>();
-        peer.ask(peer.request("decode").put("id", id()).put("tokens", tokens))
+        peer.ask(PeerProcess.request("decode").put("id", id()).put("tokens", tokens))
                 .path("seconds")
                 .forEach(step -> seconds.add(step.asDouble()));
         truncate(depth);
@@ -118,14 +118,14 @@ public final class LlamaCppContender implements Contender {
     }
 
     private void truncate(int wanted) {
-        peer.ask(peer.request("truncate").put("id", id()).put("depth", wanted));
+        peer.ask(PeerProcess.request("truncate").put("id", id()).put("depth", wanted));
         depth = Math.min(depth, wanted);
     }
 
     /** Its cache is made when it is first used. */
     private int id() {
         if (id < 0) {
-            id = peer.ask(peer.request("open")
+            id = peer.ask(PeerProcess.request("open")
                             .put("fa", flashAttention)
                             .put("kv", kv)
                             .put("context", context))
