@@ -22,6 +22,8 @@ import org.duoattention.core.session.Session;
 import org.duoattention.core.session.SessionEvent;
 import org.duoattention.core.spi.Backends;
 import org.duoattention.core.spi.ProviderRegistry;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
@@ -31,6 +33,7 @@ import tools.jackson.databind.json.JsonMapper;
  * Whole models on the emulated driver against the answers of independent implementations, with products in F32 as on the
  * CPU: logits, and the same greedy tokens. Short prompts only, because the emulation is slow.
  */
+@Execution(ExecutionMode.CONCURRENT)
 class KnownAnswersEmulationTest {
     private static final double LOGIT_BOUND = 1e-3;
     private static final int LONGEST_PROMPT = 150;
