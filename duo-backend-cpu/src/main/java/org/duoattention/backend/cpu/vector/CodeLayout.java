@@ -1,5 +1,6 @@
 package org.duoattention.backend.cpu.vector;
 
+import static org.duoattention.backend.cpu.vector.Simd.B;
 import static org.duoattention.backend.cpu.vector.Simd.L;
 import static org.duoattention.backend.cpu.vector.Simd.PANEL;
 
@@ -29,6 +30,9 @@ final class CodeLayout {
     /** Slots of a block; a multiple of every panel. */
     static final int SLOTS = 64;
 
+    /** Bytes that reading the last codes goes beyond them: vectors of bytes have at least 64 bits. */
+    private static final int BEYOND = B.length() - L;
+
     private static final ValueLayout.OfByte I8 = ValueLayout.JAVA_BYTE;
     private static final ValueLayout.OfShort I16 = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -46,7 +50,7 @@ final class CodeLayout {
     /** Bytes of the keys of a head, or of its values when {@code width} is padded. */
     static long bytes(BlockFormat.Grouped format, int headDim, int width, long slots) {
         long blocks = Math.addExact(slots, SLOTS - 1L) / SLOTS;
-        return Math.multiplyExact(blocks, blockBytes(format, headDim, width));
+        return Math.addExact(Math.multiplyExact(blocks, blockBytes(format, headDim, width)), BEYOND);
     }
 
     /** Byte offset of the block of keys that holds a slot. */
