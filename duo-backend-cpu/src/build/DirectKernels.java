@@ -169,7 +169,7 @@ final class DirectKernels {
 
     private void keys() {
         String coded = element.coded() ? ", int scale, int sum, int s" : ", int start, int s";
-        String head = "int rows, float[] m, int q, MemorySegment x, long xo";
+        String head = "float[] m, int q, MemorySegment x, long xo";
         line("");
         line("/**");
         if (element.coded()) {
@@ -191,28 +191,27 @@ final class DirectKernels {
         }
         line(" * @param s products, rows {@link Attention#BLOCK} apart");
         line(" */");
-        dispatch("keys", head + ", int depth" + coded, "");
+        dispatch("keys", head + ", int depth" + coded);
         String two = element.coded()
                 ? ", long yo, int depth, int scale, int scaleB, int sum, int s, int t"
                 : ", long yo, int depth, int start, int s, int t";
         line("");
         line("/** As {@link #keys} for two panels: the second from byte {@code yo}, with products {@code t}. */");
-        dispatch("twoKeys", head + two, "");
+        dispatch("twoKeys", head + two);
         for (int rows : new int[] {1, 2, 4}) {
-            keys(rows, false, "private static void keys%d(%s) {".formatted(rows, head.substring(10) + ", int depth" + coded));
-            keys(rows, true, "private static void twoKeys%d(%s) {".formatted(rows, head.substring(10) + two));
+            keys(rows, false, "private static void keys%d(%s) {".formatted(rows, head + ", int depth" + coded));
+            keys(rows, true, "private static void twoKeys%d(%s) {".formatted(rows, head + two));
         }
     }
 
     /** The method that chooses by rows. */
-    private void dispatch(String name, String parameters, String suffix) {
+    private void dispatch(String name, String parameters) {
         List<String> names = new ArrayList<>();
         for (String parameter : parameters.split(", ")) {
             names.add(parameter.substring(parameter.lastIndexOf(' ') + 1));
         }
-        names.removeFirst();
         String call = String.join(", ", names);
-        open("static void %s(%s) {", name, parameters);
+        open("static void %s(int rows, %s) {", name, parameters);
         open("switch (rows) {");
         line("case 1 -> %s1(%s);", name, call);
         line("case 2 -> %s2(%s);", name, call);
@@ -224,7 +223,7 @@ final class DirectKernels {
     private void keys(int rows, boolean two, String signature) {
         int vectors = two ? 4 : 2;
         line("");
-        open(signature.replace("%", "%%"));
+        open(signature);
         for (int r = 0; r < rows; r++) {
             for (int k = 0; k < vectors; k++) {
                 String from = element.coded()
@@ -288,8 +287,8 @@ final class DirectKernels {
 
     private void values() {
         String ldx = element.coded() ? "" : ", int ldx";
-        String single = "int rows, float[] m, int p, MemorySegment x, long xo" + ldx + ", int count, int o, int ldo";
-        String two = "int rows, float[] m, int p, int pB, MemorySegment x, long xo, long yo" + ldx + ", int count, int o, int ldo";
+        String single = "float[] m, int p, MemorySegment x, long xo" + ldx + ", int count, int o, int ldo";
+        String two = "float[] m, int p, int pB, MemorySegment x, long xo, long yo" + ldx + ", int count, int o, int ldo";
         line("");
         line("/**");
         if (element.coded()) {
@@ -310,16 +309,16 @@ final class DirectKernels {
         line(" * @param count slots");
         line(" * @param o sums of values, rows {@code ldo} apart");
         line(" */");
-        dispatch("values", single, "");
+        dispatch("values", single);
         line("");
         line("/**");
         line(" * As {@link #values} for two panels of dimensions, which follow each other, and for two times {@code count} slots: the others");
         line(" * from byte {@code yo}, with probabilities {@code pB}.");
         line(" */");
-        dispatch("twoValues", two, "");
+        dispatch("twoValues", two);
         for (int rows : new int[] {1, 2, 4}) {
-            values(rows, false, "private static void values%d(%s) {".formatted(rows, single.substring(10)));
-            values(rows, true, "private static void twoValues%d(%s) {".formatted(rows, two.substring(10)));
+            values(rows, false, "private static void values%d(%s) {".formatted(rows, single));
+            values(rows, true, "private static void twoValues%d(%s) {".formatted(rows, two));
         }
     }
 
@@ -328,7 +327,7 @@ final class DirectKernels {
         boolean half = element == Element.INT4;
         String stride = element.coded() ? "WEIGHTS" : "BLOCK";
         line("");
-        open(signature.replace("%", "%%"));
+        open(signature);
         for (int r = 0; r < rows; r++) {
             String sum = "";
             if (element.coded()) {
