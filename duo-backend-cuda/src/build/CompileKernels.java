@@ -23,15 +23,16 @@ import java.util.stream.Stream;
  *
  * <pre>java CompileKernels.java SOURCES CUBINS WORK all|none</pre>
  *
- * <p>Every {@code NAME.cu} becomes {@code CUBINS/sm_XX/NAME.cubin} for each architecture, and what ptxas says of its
- * registers, stack and spills is kept in {@code WORK/NAME.txt}. A source is left alone when neither it nor a header, the
+ * <p>Every {@code NAME.cu} becomes PTX once, that of the oldest architecture, because no kernel asks for more; and the PTX
+ * {@code CUBINS/sm_XX/NAME.cubin} for each architecture. What ptxas says of registers, stack and spills is kept in {@code
+ * WORK/NAME.txt}. A source is left alone when neither it nor a header, the
  * compiler or the options have changed since. Without nvcc one line says so and the build goes on: the kernels are then
  * compiled where they run; {@code none} asks for the same, for builds on machines that have a compiler and no GPU.
  */
 final class CompileKernels {
     private static final List<String> ARCHITECTURES = List.of("80", "90", "90a");
-    private static final List<String> OPTIONS = List.of("-std=c++17", "-O3", "-Xptxas", "-v");
-    /** Each is one process that takes turns over the architectures. */
+    private static final List<String> TO_PTX = List.of("-std=c++17", "-O3", "-arch=compute_80", "-ptx");
+    private static final List<String> TO_CUBIN = List.of("-O3", "-Xptxas", "-v", "-cubin");
     private static final int AT_ONCE = 2;
 
     private final String nvcc;
@@ -45,7 +46,7 @@ final class CompileKernels {
         this.sources = sources;
         this.cubins = cubins;
         this.work = work;
-        StringBuilder common = new StringBuilder(version).append(ARCHITECTURES).append(OPTIONS);
+        StringBuilder common = new StringBuilder(version).append(ARCHITECTURES).append(TO_PTX).append(TO_CUBIN);
         for (Path header : files(sources, ".cuh")) {
             common.append(Files.readString(header));
         }
@@ -65,15 +66,15 @@ final class CompileKernels {
         }
         Files.createDirectories(work);
         String nvcc = findNvcc();
-        String version = nvcc == null ? null : run(List.of(nvcc, "--version"));
-        if (version == null) {
+        Output version = nvcc == null ? null : run(List.of(nvcc, "--version"));
+        if (version == null || version.status() != 0) {
             System.out.println(
                     "kernels: no nvcc (looked at NVCC, PATH, /usr/local/cuda/bin); they are compiled at first use");
             return;
         }
-        CompileKernels kernels = new CompileKernels(nvcc, version, sources, cubins, work);
+        CompileKernels kernels = new CompileKernels(nvcc, version.text(), sources, cubins, work);
         if (arguments[3].equals("all")) {
-            kernels.all(release(version));
+            kernels.all(release(version.text()));
         } else {
             kernels.none();
         }
@@ -166,24 +167,19 @@ final class CompileKernels {
         String key = key(file);
         // Two builds at once must not disturb each other.
         Path scratch = Files.createTempDirectory(work, name);
-        List<String> command = new ArrayList<>(List.of(nvcc));
-        command.addAll(OPTIONS);
-        command.addAll(List.of("-fatbin", "--keep", "--keep-dir", scratch.toString()));
+        Path ptx = scratch.resolve(name + ".ptx");
+        StringBuilder report = new StringBuilder(nvcc(file, TO_PTX, file, ptx));
         for (String architecture : ARCHITECTURES) {
-            command.addAll(List.of("-gencode", "arch=compute_" + architecture + ",code=sm_" + architecture));
-        }
-        command.addAll(List.of("-o", scratch.resolve(name + ".fatbin").toString(), file.toString()));
-        String output = run(command);
-        if (output == null) {
-            throw new IOException(
-                    "kernels: " + nvcc + " failed on " + file + ":\n" + Files.readString(scratch.resolve("log")));
+            List<String> options = new ArrayList<>(TO_CUBIN);
+            options.add("-arch=sm_" + architecture);
+            report.append(nvcc(file, options, ptx, scratch.resolve(name + ".sm_" + architecture)));
         }
         for (String architecture : ARCHITECTURES) {
             Path target = cubin(name, architecture);
             Files.createDirectories(target.getParent());
-            Files.move(kept(scratch, name, architecture), target, StandardCopyOption.REPLACE_EXISTING);
+            Files.move(scratch.resolve(name + ".sm_" + architecture), target, StandardCopyOption.REPLACE_EXISTING);
         }
-        Files.writeString(work.resolve(name + ".txt"), output);
+        Files.writeString(work.resolve(name + ".txt"), report);
         clear(scratch);
         Files.writeString(stamp(name), key);
         return true;
@@ -212,29 +208,26 @@ final class CompileKernels {
         return cubins.resolve("sm_" + architecture).resolve(name + ".cubin");
     }
 
-    /** nvcc names what it keeps after the virtual architecture, the real one, or both. */
-    private static Path kept(Path scratch, String name, String architecture) throws IOException {
-        Pattern pattern = Pattern.compile(
-                Pattern.quote(name) + "(\\.compute_" + architecture + ")?(\\.sm_" + architecture + ")?\\.cubin");
-        return files(scratch, ".cubin").stream()
-                .filter(file -> pattern.matcher(file.getFileName().toString()).matches())
-                .findFirst()
-                .orElseThrow(
-                        () -> new IOException("kernels: nvcc left no cubin of " + name + " for sm_" + architecture));
+    /** What nvcc says when it makes a file from another. */
+    private String nvcc(Path source, List<String> options, Path from, Path to)
+            throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(nvcc));
+        command.addAll(options);
+        command.addAll(List.of("-o", to.toString(), from.toString()));
+        Output output = run(command);
+        if (output.status() != 0) {
+            throw new IOException(
+                    "kernels: " + String.join(" ", command) + " failed on " + source + ":\n" + output.text());
+        }
+        return output.text();
     }
 
-    /** The output of a command, or null when it failed; it is then in a file {@code log} in its --keep-dir. */
-    private static String run(List<String> command) throws IOException, InterruptedException {
+    private record Output(int status, String text) {}
+
+    private static Output run(List<String> command) throws IOException, InterruptedException {
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        if (process.waitFor() == 0) {
-            return output;
-        }
-        int scratch = command.indexOf("--keep-dir");
-        if (scratch >= 0) {
-            Files.writeString(Path.of(command.get(scratch + 1), "log"), output);
-        }
-        return null;
+        String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        return new Output(process.waitFor(), text);
     }
 
     private static String name(Path file) {

@@ -136,9 +136,10 @@ static __device__ __forceinline__ void attend(const float *q, float *out, float 
     }
 }
 
+// Two of them run on a multiprocessor at a time (AttentionKernel.java knows).
 #define ATTEND(NAME, FORMAT)                                                                                                     \
-    extern "C" __global__ void __launch_bounds__(THREADS) NAME(const float *q, float *out, float *partials, const Unit *units,   \
-            int tokens, int width, int dim, int quant_group, int group, int splits, float scale) {                               \
+    extern "C" __global__ void __launch_bounds__(THREADS, 2) NAME(const float *q, float *out, float *partials,                   \
+            const Unit *units, int tokens, int width, int dim, int quant_group, int group, int splits, float scale) {            \
         attend<FORMAT>(q, out, partials, units, tokens, width, dim, quant_group, group, splits, scale);                          \
     }
 

@@ -83,8 +83,9 @@ __device__ void gemv(const float* x, int in, int tokens, Layer layer) {
     write_sums<Tokens>(sums, first, tokens, layer);
 }
 
-#define DUO_GEMV(name, T, tokens_)                                                                                \
-    extern "C" __global__ void __launch_bounds__(GEMV_THREADS) duo_gemv_##name##_##tokens_(                       \
+// With a bound of `blocks` on a multiprocessor at a time the compiler has the registers that it would spill otherwise; 0 is none.
+#define DUO_GEMV(name, T, tokens_, blocks)                                                                        \
+    extern "C" __global__ void __launch_bounds__(GEMV_THREADS, blocks) duo_gemv_##name##_##tokens_(               \
         const float* x, int in, int tokens, const void* weight0, const void* bias0, int bias_type0, float* out0,  \
         int outputs0, const void* weight1, const void* bias1, int bias_type1, float* out1, int outputs1,          \
         const void* weight2, const void* bias2, int bias_type2, float* out2, int outputs2) {                      \
@@ -99,10 +100,10 @@ __device__ void gemv(const float* x, int in, int tokens, Layer layer) {
     }
 
 #define DUO_GEMV_TYPE(name, T) \
-    DUO_GEMV(name, T, 1)       \
-    DUO_GEMV(name, T, 2)       \
-    DUO_GEMV(name, T, 4)       \
-    DUO_GEMV(name, T, 8)
+    DUO_GEMV(name, T, 1, 0)    \
+    DUO_GEMV(name, T, 2, 6)    \
+    DUO_GEMV(name, T, 4, 5)    \
+    DUO_GEMV(name, T, 8, 4)
 
 DUO_GEMV_TYPE(f32, float)
 DUO_GEMV_TYPE(f16, F16)

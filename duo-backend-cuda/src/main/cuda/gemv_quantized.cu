@@ -97,8 +97,9 @@ __device__ void gemv(
     write_sums<Tokens>(sums, first, tokens, layer);
 }
 
-#define DUO_GEMV(bits, tokens_)                                                                                 \
-    extern "C" __global__ void __launch_bounds__(GEMV_THREADS) duo_gemv_int##bits##_##tokens_(                  \
+// `blocks` as in gemv.cu.
+#define DUO_GEMV(bits, tokens_, blocks)                                                                         \
+    extern "C" __global__ void __launch_bounds__(GEMV_THREADS, blocks) duo_gemv_int##bits##_##tokens_(          \
         const float* x, int in, int tokens, long long stride, int kind, int group, int shift, const u8* codes0, \
         const void* scales0, const void* bias0, int bias_type0, float* out0, int outputs0, const u8* codes1,    \
         const void* scales1, const void* bias1, int bias_type1, float* out1, int outputs1, const u8* codes2,    \
@@ -116,11 +117,11 @@ __device__ void gemv(
         gemv<bits, tokens_>(x, in, tokens, stride, scales, kind, group, shift, layer);                          \
     }
 
-DUO_GEMV(4, 1)
-DUO_GEMV(4, 2)
-DUO_GEMV(4, 4)
-DUO_GEMV(4, 8)
-DUO_GEMV(8, 1)
-DUO_GEMV(8, 2)
-DUO_GEMV(8, 4)
-DUO_GEMV(8, 8)
+DUO_GEMV(4, 1, 0)
+DUO_GEMV(4, 2, 5)
+DUO_GEMV(4, 4, 5)
+DUO_GEMV(4, 8, 3)
+DUO_GEMV(8, 1, 0)
+DUO_GEMV(8, 2, 5)
+DUO_GEMV(8, 4, 5)
+DUO_GEMV(8, 8, 3)

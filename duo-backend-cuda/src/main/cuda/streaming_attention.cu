@@ -133,7 +133,8 @@ extern "C" __global__ void __launch_bounds__(128) duo_streaming_attention(
 
 // The gradient of q. For the keys' side it leaves, per head and query, the largest score, the inverse of the sum of
 // exponentials, and the mean of gradient * v: statistics[heads, tokens, 3].
-extern "C" __global__ void __launch_bounds__(128) duo_streaming_queries(
+// With a bound on the blocks of a multiprocessor the compiler spills nothing.
+extern "C" __global__ void __launch_bounds__(128, 8) duo_streaming_queries(
     const float* q, const float* k, const float* v, const float* gradient, float* q_gradient, float* statistics,
     int tokens, int heads, int kv_heads, int dim, int sinks, int recent, float scale) {
     DUO_SHARED(float, all);

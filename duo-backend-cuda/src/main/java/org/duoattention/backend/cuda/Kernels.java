@@ -1,6 +1,7 @@
 package org.duoattention.backend.cuda;
 
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.duoattention.backend.cuda.driver.Context;
 import org.duoattention.backend.cuda.kernel.KernelImages;
@@ -34,6 +35,11 @@ final class Kernels {
                     name, key -> new Kernel(context.driver(), source + "." + key, context.function(module, key)));
         }
         return kernel;
+    }
+
+    /** The entry points that have been used. */
+    Set<String> names() {
+        return Set.copyOf(kernels.keySet());
     }
 
     /** Unloads everything; nothing runs by then. */

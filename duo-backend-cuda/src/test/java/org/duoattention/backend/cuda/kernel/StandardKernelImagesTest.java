@@ -207,6 +207,28 @@ class StandardKernelImagesTest {
                 .hasMessageContaining("identifier \"wrong\" is undefined");
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"sm_80", "sm_90"})
+    void everyKernelCompilesWithNvrtcWhereThereIsOne(String arch) throws IOException {
+        Optional<Nvrtc> nvrtc = Nvrtc.find();
+        assumeTrue(nvrtc.isPresent(), "no NVRTC here: that it compiles every kernel is not tested");
+        jar.clear();
+        try (Stream<Path> files = Files.list(Fakes.home().resolve("src/main/cuda"))) {
+            for (Path file : files.toList()) {
+                jar.put("source/" + file.getFileName(), Files.readString(file));
+            }
+        }
+        StandardKernelImages images = images(99000, () -> nvrtc);
+
+        for (String name : List.copyOf(jar.keySet())) {
+            if (name.endsWith(".cu")) {
+                assertThat(images.image(name.substring("source/".length(), name.length() - ".cu".length()), arch))
+                        .as("%s for %s", name, arch)
+                        .startsWith(0x7f, 'E', 'L', 'F');
+            }
+        }
+    }
+
     private List<String> kept() {
         try (Stream<Path> files = Files.list(folder.resolve("cache"))) {
             return files.map(file -> file.getFileName().toString()).toList();
