@@ -1,6 +1,7 @@
 // Stands for libcublasLt and libcublas: products of F16 and BF16 matrices by columns, in host memory, as NVIDIA's documentation
 // of cublasLtMatmul defines them. Numbers of enumerations are those of cublasLt.h. With the environment variable
-// DUO_TEST_BLAS=wrong products are wrong, with DUO_TEST_BLAS=refuse there is no algorithm.
+// DUO_TEST_BLAS=wrong products are wrong, with DUO_TEST_BLAS=refuse there is no algorithm. duo_test_layouts says how many
+// layouts of matrices there are.
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -33,6 +34,7 @@ struct Result {  // cublasLtMatmulHeuristicResult_t
     int reserved[4];
 };
 constexpr uint64_t ALGORITHM = 0xd00;
+int layouts;
 
 bool told(const char* word) {
     const char* value = getenv("DUO_TEST_BLAS");
@@ -80,10 +82,13 @@ int cublasLtMatmulDescSetAttribute(void* operation, int attribute, const void* v
     return SUCCESS;
 }
 int cublasLtMatrixLayoutCreate(void** made, int type, uint64_t rows, uint64_t columns, int64_t stride) {
+    layouts++;
     *made = new Layout{type, rows, columns, stride};
     return SUCCESS;
 }
+int duo_test_layouts() { return layouts; }
 int cublasLtMatrixLayoutDestroy(void* layout) {
+    layouts--;
     delete static_cast<Layout*>(layout);
     return SUCCESS;
 }

@@ -1,6 +1,7 @@
 package org.duoattention.backend.cuda.blas;
 
-import java.util.HashMap;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -57,10 +58,16 @@ public final class CublasLt implements MatrixProduct {
             "cublasLtMatrixLayoutCreate",
             "cublasLtMatrixLayoutDestroy");
 
+    /** Shapes that are remembered. A model has some five; every length of a prompt's last chunk makes as many again. */
+    private static final int MOST_PLANS = 64;
+
     private record Shape(Type type, int tokens, int outputs, int inputs) {}
 
-    /** Everything that a product of one shape needs; empty when the library has no algorithm for it. */
-    private final Map<Shape, Optional<Plan>> plans = new HashMap<>();
+    /**
+     * Everything that a product of one shape needs, empty when the library has no algorithm for it; the one used longest ago
+     * comes first.
+     */
+    private final Map<Shape, Optional<Plan>> plans = new LinkedHashMap<>(MOST_PLANS, 0.75f, true);
 
     private final cublasLtContext handle = new cublasLtContext();
     private final FloatPointer one = new FloatPointer(1).put(1.0f);
@@ -120,7 +127,18 @@ public final class CublasLt implements MatrixProduct {
         if (closed) {
             throw new IllegalStateException(description + " is closed");
         }
-        return plans.computeIfAbsent(shape, key -> Plan.of(handle, key));
+        Optional<Plan> plan = plans.get(shape);
+        if (plan == null) {
+            plan = Plan.of(handle, shape);
+            if (plans.size() == MOST_PLANS) {
+                Iterator<Optional<Plan>> oldest = plans.values().iterator();
+                // What was queued with it does not need it any more: the library has read it.
+                oldest.next().ifPresent(Plan::close);
+                oldest.remove();
+            }
+            plans.put(shape, plan);
+        }
+        return plan;
     }
 
     @Override

@@ -15,8 +15,8 @@ public interface MatrixProduct extends AutoCloseable {
     }
 
     /**
-     * Whether a product of this shape can be computed here. The first question about a shape may take a millisecond; its
-     * answer is kept.
+     * Whether a product of this shape can be computed here. The first question about a shape may take a millisecond; the
+     * answers to the latest are kept.
      *
      * @param outputs rows of the weight
      * @param inputs columns of the weight and of the activations

@@ -1,7 +1,10 @@
 package org.duoattention.backend.cuda.blas;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.util.Locale;
 import java.util.Random;
@@ -9,8 +12,9 @@ import org.duoattention.backend.cuda.blas.CublasLt.Opened;
 
 /**
  * Multiplies by cuBLASLt in a process of its own, where stand-ins for NVIDIA's libraries compute in host memory: once loaded,
- * a library is there for every later test. Prints the largest error of some shapes, or why there is no library. With an
- * argument it only opens the library.
+ * a library is there for every later test. Prints the largest error of some shapes, or why there is no library. With the
+ * argument {@code open} it only opens the library; with {@code many} it prints how many layouts of matrices there are after
+ * products of many lengths, and after close.
  */
 final class ProductProgram {
     private ProductProgram() {}
@@ -21,17 +25,58 @@ final class ProductProgram {
             case Opened.Ready ready -> {
                 try (MatrixProduct product = ready.product()) {
                     System.out.println(product.description());
-                    for (MatrixProduct.Type type :
-                            arguments.length > 0 ? new MatrixProduct.Type[0] : MatrixProduct.Type.values()) {
-                        for (int[] shape : new int[][] {{16, 16, 16}, {5, 24, 40}, {33, 8, 72}}) {
-                            System.out.println(type + " "
-                                    + (product.supports(type, shape[0], shape[1], shape[2])
-                                            ? String.format(Locale.ROOT, "%.1e", error(product, type, shape))
-                                            : "not supported"));
-                        }
+                    switch (arguments.length == 0 ? "" : arguments[0]) {
+                        case "open" -> {}
+                        case "many" -> many(product);
+                        default -> errors(product);
                     }
                 }
+                if (arguments.length > 0 && arguments[0].equals("many")) {
+                    System.out.println("layouts " + layouts());
+                }
             }
+        }
+    }
+
+    private static void errors(MatrixProduct product) {
+        for (MatrixProduct.Type type : MatrixProduct.Type.values()) {
+            for (int[] shape : new int[][] {{16, 16, 16}, {5, 24, 40}, {33, 8, 72}}) {
+                System.out.println(type + " "
+                        + (product.supports(type, shape[0], shape[1], shape[2])
+                                ? String.format(Locale.ROOT, "%.1e", error(product, type, shape))
+                                : "not supported"));
+            }
+        }
+    }
+
+    /** Each length but the first two is asked for once; the first comes again and again, the second at the end. */
+    private static void many(MatrixProduct product) {
+        int[] often = {9, 16, 16};
+        int[] seldom = {10, 16, 16};
+        double worst = Math.max(
+                error(product, MatrixProduct.Type.BF16, often), error(product, MatrixProduct.Type.BF16, seldom));
+        for (int tokens = 11; tokens < 300; tokens++) {
+            product.supports(MatrixProduct.Type.BF16, tokens, 16, 16);
+            product.supports(MatrixProduct.Type.BF16, often[0], often[1], often[2]);
+        }
+        worst = Math.max(worst, error(product, MatrixProduct.Type.BF16, often));
+        worst = Math.max(worst, error(product, MatrixProduct.Type.BF16, seldom));
+        System.out.println(String.format(Locale.ROOT, "BF16 %.1e", worst));
+        System.out.println("layouts " + layouts());
+    }
+
+    /** What the stand-in counts. */
+    private static int layouts() {
+        try {
+            return (int) Linker.nativeLinker()
+                    .downcallHandle(
+                            SymbolLookup.libraryLookup("libcublasLt.so.13", Arena.global())
+                                    .find("duo_test_layouts")
+                                    .orElseThrow(),
+                            FunctionDescriptor.of(ValueLayout.JAVA_INT))
+                    .invokeExact();
+        } catch (Throwable e) {
+            throw new AssertionError(e);
         }
     }
 
