@@ -231,12 +231,20 @@ final class NeedleCommand implements Callable<Integer> {
     private void write(NeedleReport report) {
         Console results = json.console(console);
         report.printTable(results.out());
+        json.write(report.json(), console);
         for (String policy : policies) {
-            Outputs.write(out.resolve("needle-" + policy + ".png"), report.heatMap(policy), "--out");
+            byte[] image;
+            try {
+                image = report.heatMap(policy);
+            } catch (LinkageError | InternalError | RuntimeException e) {
+                // A runtime without java.desktop, or a machine without fonts: what took hours is not lost for it.
+                results.err().println("duo: no heat maps, because this machine's Java cannot draw: " + e);
+                return;
+            }
+            Outputs.write(out.resolve("needle-" + policy + ".png"), image, "--out");
         }
         if (!quiet) {
             results.err().println("heat maps: " + out.resolve("needle-*.png"));
         }
-        json.write(report.json(), console);
     }
 }
