@@ -3,21 +3,23 @@
 # this file.
 #
 #   run.sh [RESULTS] [STEP...]    RESULTS: folder for table.txt, results.json and logs.tar.gz (default: duo-gpu-results)
-#                                 STEP: these steps only; all of them otherwise, the most telling first
+#                                 STEP: these steps only; all of them otherwise, the most telling first; rest: those that have
+#                                 not succeeded yet, first the ones that were never begun
 #
-#   BUDGET=SECONDS    ends by then, results written; a step for which no time is left is skipped
+#   BUDGET=SECONDS    ends by then, results written; a step is skipped when less than a fifth of its limit is left
 #   LIMIT=SECONDS     time limit of each step instead of its own
 #   WORK=FOLDER       where logs, figures and caches are kept from call to call (default: work, beside this file); the results
 #                     are of all steps that have run with the same folder, so that steps can be run one by one
 #   JAVA_OPTS=OPTIONS more options for the JVM
-#   PYTHON=python3    the Python whose PyTorch is the peer, and whose CUDA libraries are used
+#   PYTHON=FILE       the Python whose PyTorch is the peer, and whose CUDA libraries are used (default: python3, or python)
 #
-# A step that fails or runs out of time does not stop the others. Exit code: 0 when all went well, 1 when a step failed, 2 for a
-# wrong argument, 3 when there is no GPU that can be used.
+# A step that fails or runs out of time does not stop the others. Exit code: 0 when all went well, 1 when a step failed or was left
+# out, 2 for a wrong argument, 3 when there is no GPU that can be used.
 set -uo pipefail
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-all_steps=(probe tck kernels decode models greedy decode-1m capacity-int4 prefill mha peer capacity-int8 needle memcheck racecheck)
-python=${PYTHON:-python3}
+all_steps=(probe tck kernels decode models greedy decode-1m capacity-int4 prefill-duo prefill-full mha-decode mha-prefill peer
+    capacity-int8 needle needle-1m memcheck racecheck)
+python=${PYTHON:-$(command -v python3 || command -v python || echo python3)}
 
 # run.sh --step WORK FUNCTION ARGUMENT... is how this file runs one step in a process of its own.
 within=()
@@ -27,24 +29,39 @@ if [ "${1:-}" = --step ]; then
     within=("${@:3}")
 else
     results=duo-gpu-results
+    rest=''
+    first=yes
     for argument; do
         case " ${all_steps[*]} " in
             *" $argument "*) steps+=("$argument") ;;
             *)
-                [ "$argument" = "$1" ] && case $argument in -*) false ;; esac || {
-                    echo "'$argument' is no step; there are ${all_steps[*]}" >&2
+                if [ "$argument" = rest ]; then
+                    rest=yes
+                elif [ -n "$first" ] && [ "${argument#-}" = "$argument" ]; then
+                    results=$argument
+                else
+                    echo "'$argument' is no step; there are ${all_steps[*]}, and rest" >&2
                     exit 2
-                }
-                results=$argument
+                fi
                 ;;
         esac
+        first=''
     done
-    [ ${#steps[@]} -gt 0 ] || steps=("${all_steps[@]}")
     mkdir -p "$results" && results=$(cd -P "$results" && pwd) || exit 2
     work=${WORK:-$here/work}
     { mkdir -p "$work" 2>/dev/null && [ -w "$work" ]; } || work=$results/work
     mkdir -p "$work/status" "$work/figures" "$work/logs" "$work/json" || exit 2
     work=$(cd -P "$work" && pwd)
+    if [ -n "$rest" ]; then
+        for name in "${all_steps[@]}"; do
+            [ -e "$work/status/$name" ] || steps+=("$name")
+        done
+        for name in "${all_steps[@]}"; do
+            [ ! -e "$work/status/$name" ] || [ "$(cut -f 2 "$work/status/$name")" = ok ] || steps+=("$name")
+        done
+    elif [ ${#steps[@]} -eq 0 ]; then
+        steps=("${all_steps[@]}")
+    fi
 fi
 no_gpu=''
 failed=''
@@ -53,15 +70,14 @@ figures=$work/figures/${DUO_GPU_STEP:-none}.tsv
 # NVIDIA's Python packages and the toolkit keep their libraries in folders of their own.
 cuda_folders() {
     "$python" - <<'PY' 2>/dev/null
-import glob, site, sysconfig
-places = {sysconfig.get_paths()["purelib"], *site.getsitepackages()}
-print("\n".join(folder for place in sorted(places) for folder in sorted(glob.glob(place + "/nvidia/*/lib"))))
+import glob, sys
+print("\n".join(folder for place in sys.path if place for folder in sorted(glob.glob(place + "/nvidia/*/lib"))))
 PY
     ls -d "${CUDA_HOME:-/usr/local/cuda}/lib64" /usr/local/cuda/lib64 2>/dev/null
 }
 if [ ${#within[@]} -eq 0 ]; then
     while read -r folder; do
-        LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder
+        [ -z "$folder" ] || LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder
     done < <(cuda_folders)
     export LD_LIBRARY_PATH
 fi
@@ -76,14 +92,12 @@ duo() {
     "${java[@]}" -Xmx16g -cp "$here/lib/*" org.duoattention.examples.cli.Launcher "$@"
 }
 
-# Runs classes of tests.
-tests() {
-    "${java[@]}" -Xmx8g "-Dduo.test.backends=cuda" -cp "$here/lib/*:$here/tests/*" org.junit.platform.console.ConsoleLauncher \
-        execute --disable-banner --disable-ansi-colors --details=summary --fail-if-no-tests "$@"
-}
+# JUnit's launcher, for the options of a run of tests.
+launcher=(-Xmx8g -Dduo.test.backends=cuda -cp "$here/lib/*:$here/tests/*" org.junit.platform.console.ConsoleLauncher execute
+    --disable-banner --disable-ansi-colors --details=summary --fail-if-no-tests)
 
 note() { # status name seconds remark
-    printf '%s\t%s\t%s\t%s\n' "$2" "$1" "$3" "$(tr '\t\n' '  ' <<<"$4" | sed 's/ *$//')" >"$work/status/$2"
+    printf '%s\t%s\t%s\t%s\n' "$2" "$1" "$3" "$(tr -s '\000-\037' ' ' <<<"$4" | sed 's/ *$//')" >"$work/status/$2"
     echo "== $2: $1 ${4:+($4)}"
 }
 
@@ -91,21 +105,21 @@ note() { # status name seconds remark
 step() {
     local name=$1 limit=${LIMIT:-$2} start=$SECONDS status=0 left log=$work/logs/$1.log
     shift 2
-    case " ${steps[*]} " in *" $name "*) ;; *) return ;; esac
-    rm -f "$work/figures/$name.tsv"
+    # What an earlier call has found out stays, where this one has no GPU or no time.
     if [ -n "$no_gpu" ]; then
-        note skipped "$name" 0 "no GPU: $no_gpu"
+        [ -e "$work/status/$name" ] || note skipped "$name" 0 "no GPU: $no_gpu"
         return
     fi
     if [ -n "${BUDGET:-}" ]; then
         left=$((BUDGET - SECONDS - 15))
-        if [ "$left" -lt 20 ]; then
+        if [ $((left * 5)) -lt "$limit" ]; then
             failed=yes
-            note skipped "$name" 0 "no time was left of $BUDGET s"
+            echo "== $name: left for another call ($left s are left of $BUDGET, it may take $limit)"
             return
         fi
         [ "$limit" -le "$left" ] || limit=$left
     fi
+    rm -f "$work/figures/$name.tsv"
     echo "== $name (at most $limit s, log: $log)"
     DUO_GPU_STEP=$name timeout --kill-after=10 "$limit" bash "$here/run.sh" --step "$work" "$@" >"$log" 2>&1 </dev/null || status=$?
     case $status in
@@ -131,16 +145,27 @@ figure() { # name value unit
     printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$figures"
 }
 
-# Puts the rows of a table of duo bench into the figures. A row ends with policy, phase, depth, tokens/s, GB/s, share of the
-# host's bound (which says nothing here) and KV bytes.
+# Puts what duo bench measures into the figures: speeds as they come, so that a step which runs out of time leaves what it
+# had, and the bytes of caches from the table at the end. A row of it ends with policy, phase, depth, tokens/s, GB/s, share of
+# the host's bound (which says nothing here) and KV bytes.
 bench() { # prefix options...
-    local prefix=$1
+    local prefix=$1 table=$work/bench-$DUO_GPU_STEP.txt status line
+    local row='^(decode|prefill) ([0-9]+): .* ([a-z]+): ([0-9.]+) tokens/s, ([0-9.]+) GB/s'
     shift
-    duo bench --backend cuda --json "$work/json/bench-$prefix.json" "$@" | tee "$work/bench-$prefix.txt" || return
+    duo bench --backend cuda --json "$work/json/bench-$DUO_GPU_STEP.json" "$@" 2>&1 >"$table" | while IFS= read -r line; do
+        echo "$line"
+        if [[ $line =~ $row ]]; then
+            figure "$prefix ${BASH_REMATCH[1]} ${BASH_REMATCH[3]} at ${BASH_REMATCH[2]}" "${BASH_REMATCH[4]}" tokens/s
+            figure "$prefix ${BASH_REMATCH[1]} ${BASH_REMATCH[3]} at ${BASH_REMATCH[2]}, bytes moved" "${BASH_REMATCH[5]}" GB/s
+        fi
+    done
+    status=${PIPESTATUS[0]}
+    cat "$table"
     awk -v prefix="$prefix" 'NF > 6 && ($(NF-5) == "decode" || $(NF-5) == "prefill") {
-        bytes = $NF; gsub(",", "", bytes); name = prefix " " $(NF-5) " " $(NF-6) " at " $(NF-4)
-        printf "%s\t%s\ttokens/s\n%s, bytes moved\t%s\tGB/s\n%s, KV\t%s\tbytes\n", name, $(NF-3), name, $(NF-2), name, bytes
-    }' "$work/bench-$prefix.txt" >>"$figures"
+        bytes = $NF; gsub(",", "", bytes)
+        printf "%s %s %s at %s, KV\t%s\tbytes\n", prefix, $(NF-5), $(NF-6), $(NF-4), bytes
+    }' "$table" >>"$figures"
+    return "$status"
 }
 
 run_probe() {
@@ -150,14 +175,14 @@ run_probe() {
 }
 
 run_tck() {
-    tests --select-class org.duoattention.backend.cuda.CudaGpuTest --select-class org.duoattention.backend.cuda.CudaExactGpuTest
+    "${java[@]}" "${launcher[@]}" --select-class org.duoattention.backend.cuda.CudaGpuTest \
+        --select-class org.duoattention.backend.cuda.CudaExactGpuTest
 }
 
 # The answers are those of implementations that round no activations.
 run_models() {
     [ -d "$here/shared/models" ] || skip "the bundle was made without the checkpoints that have known answers"
-    java+=(-Dduo.cuda.activations=exact)
-    tests --select-class org.duoattention.core.session.KnownAnswersTest
+    "${java[@]}" -Dduo.cuda.activations=exact "${launcher[@]}" --select-class org.duoattention.core.session.KnownAnswersTest
 }
 
 # The embedded checkpoint: the same greedy tokens as on the CPU.
@@ -167,14 +192,33 @@ run_greedy() {
     for backend in cpu cuda; do
         duo generate --model "$here/models/nano-retrieval" --backend "$backend" --kv f32 --quiet --max-new-tokens 24 --prompt "$prompt" >"$work/greedy-$backend.txt" || return
     done
-    cmp "$work/greedy-cpu.txt" "$work/greedy-cuda.txt" || return
+    [ -s "$work/greedy-cpu.txt" ] && [ "$(cat "$work/greedy-cpu.txt")" = "$(cat "$work/greedy-cuda.txt")" ] || {
+        echo "the greedy tokens differ from the CPU's"
+        return 1
+    }
     echo "the same greedy tokens as the CPU"
 }
 
+# A row of the result: context, policy, accuracy in per cent.
+needle() { # name options...
+    local table=$work/$1.txt
+    duo needle --backend cuda --quiet --out "$work/heat-maps" "${@:2}" | tee "$table"
+    [ "${PIPESTATUS[0]}" -eq 0 ] || return
+    awk -v name="$1" '$1 ~ /^[0-9]+$/ && $4 == "%" {printf "%s %s at %s, found\t%s\t%%\n", name, $2, $1, $3}' "$table" >>"$figures"
+}
+
 run_needle() {
-    duo needle --backend cuda --contexts 512,1024 --quiet || return
-    duo needle --backend cuda --model "$here/models/constructed" --heads "$here/models/constructed/heads" --threshold 0.5 \
-        --contexts 65536,1048576 --depths 1 --samples 1 --policies full,duo --chunk 32768 --quiet
+    needle needle --contexts 512,1024 || return
+    needle needle-constructed --model "$here/models/constructed" --heads "$here/models/constructed/heads" --threshold 0.5 \
+        --contexts 65536 --depths 1 --samples 1 --policies full,duo --chunk 32768
+}
+
+# What was read is kept, so that a call which ran out of time is gone on with.
+run_needle_1m() {
+    local options=(--model "$here/models/constructed" --contexts 1048576 --depths 1 --samples 1 --chunk 32768 --keep "$work/kept")
+    mkdir -p "$work/kept"
+    needle needle-constructed --policies duo --heads "$here/models/constructed/heads" --threshold 0.5 "${options[@]}" || return
+    needle needle-constructed --policies full "${options[@]}"
 }
 
 # On the path, in a toolkit, in one of NVIDIA's Python packages, or beside Nsight.
@@ -182,20 +226,28 @@ find_sanitizer() {
     local place
     command -v compute-sanitizer && return
     for place in "${CUDA_HOME:-/usr/local/cuda}"/{bin,compute-sanitizer} /usr/local/cuda*/{bin,compute-sanitizer} \
-        $("$python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])' 2>/dev/null)/nvidia/*/{bin,compute-sanitizer} \
+        $("$python" -c 'import sys; print(*(p + "/nvidia/*/" + d for p in sys.path if p for d in ("bin", "compute-sanitizer")))' 2>/dev/null) \
         /opt/nvidia/*/compute-sanitizer; do
         [ -x "$place/compute-sanitizer" ] && [ ! -d "$place/compute-sanitizer" ] && echo "$place/compute-sanitizer" && return
     done
     return 1
 }
 
+# The contract, one topic after the other; those that were clean in an earlier call are not run again.
 run_sanitizer() { # tool
-    local found
+    local found topic
     found=$(find_sanitizer) || skip "compute-sanitizer is not installed"
-    "$found" --tool "$1" --error-exitcode 9 --target-processes all --launch-timeout 0 "${java[@]}" -Xmx8g \
-        -cp "$here/lib/*:$here/tests/*" org.junit.platform.console.ConsoleLauncher execute --disable-banner \
-        --disable-ansi-colors --details=summary --fail-if-no-tests \
-        --select-class org.duoattention.backend.cuda.CudaGpuTest
+    mkdir -p "$work/clean"
+    for topic in Identity Lifecycle Transfers DenseOperations Attention QuantizedCache QuantizedWeights Compaction Rollback \
+        Snapshots GradientArguments StreamingGradients BackwardOperations; do
+        [ ! -e "$work/clean/$1-$topic" ] || continue
+        echo "$1: $topic"
+        "$found" --tool "$1" --error-exitcode 9 --target-processes all --launch-timeout 0 "${java[@]}" "${launcher[@]}" \
+            --select-unique-id "[engine:junit-jupiter]/[class:org.duoattention.backend.cuda.CudaGpuTest]/[nested-class:$topic]" ||
+            return
+        touch "$work/clean/$1-$topic"
+    done
+    echo "$1 is clean"
 }
 
 run_kernels() {
@@ -214,25 +266,30 @@ run_decode_1m() {
         --depths 1048576 --repeats 3
 }
 
-run_prefill() {
-    bench llama-3-8b-prefill --shape llama-3-8b --weights int4 --kv int8 --policies full,duo --retrieval 0.5 \
-        --prefill 320000 --chunk 32000 --depths 0 --repeats 1
+run_prefill() { # policy
+    bench llama-3-8b-prefill --shape llama-3-8b --weights int4 --kv int8 --policies "$1" \
+        $([ "$1" = full ] || echo --retrieval 0.5) --prefill 320000 --chunk 32000 --depths 0 --repeats 1
 }
 
-run_mha() {
-    bench llama-2-7b --shape llama-2-7b --weights bf16 --kv int8 --policies full,duo --retrieval 0.25 --prefill 100000 \
-        --chunk 10000 --depths 100000 --repeats 3
+run_mha() { # options...
+    bench llama-2-7b --shape llama-2-7b --weights bf16 --kv int8 --policies full,duo --retrieval 0.25 --chunk 10000 "$@"
 }
 
-run_capacity() { # cache tokens
-    local memory
+# Decodes at the longest context that the plan allows, less what it does not know of, or at the target.
+run_capacity() { # cache target
+    local memory planned depth depths=("$2")
     memory=$(nvidia-smi --query-gpu=memory.free --format=csv,noheader,nounits 2>/dev/null | head -n 1)
-    if [ -n "$memory" ]; then
-        duo plan --backend cuda --shape llama-3-8b --weights int4 --kv "$1" --retrieval 0.5 --chunk 1024 \
-            --memory "${memory}MiB" --json "$work/json/plan-$1.json" || return
+    if [[ $memory =~ ^[0-9]+$ ]] && duo plan --backend cuda --shape llama-3-8b --weights int4 --kv "$1" --retrieval 0.5 \
+        --chunk 1024 --memory "${memory}MiB" --json "$work/json/plan-$1.json"; then
+        planned=$(sed -n 's/.*"maxTokens"[^0-9]*\([0-9]*\).*/\1/p' "$work/json/plan-$1.json" | head -n 1)
+        figure "capacity-$1 planned for free memory" "$planned" tokens
+        depths+=($((planned * 98 / 100 / 1000 * 1000)) $((planned * 95 / 100 / 1000 * 1000)))
     fi
-    bench "capacity-$1" --shape llama-3-8b --weights int4 --kv "$1" --policies duo --retrieval 0.5 --prefill none \
-        --chunk 1024 --depths "$2" --tokens 8 --repeats 1
+    for depth in $(printf '%s\n' "${depths[@]}" | sort -rnu); do
+        bench "capacity-$1" --shape llama-3-8b --weights int4 --kv "$1" --policies duo --retrieval 0.5 --prefill none \
+            --chunk 1024 --depths "$depth" --tokens 8 --repeats 1 && return
+    done
+    return 1
 }
 
 run_peer() {
@@ -246,51 +303,88 @@ if [ ${#within[@]} -gt 0 ]; then
     exit
 fi
 
-# Without a GPU nothing below means anything.
-case " ${steps[*]} " in *" probe "*) ;; *) [ -s "$work/backends.txt" ] || steps=(probe "${steps[@]}") ;; esac
-case " ${steps[*]} " in *" probe "*) rm -f "$work/backends.txt" ;; esac
-step probe 120 run_probe
-if [ -z "$no_gpu" ] && ! grep -q '^  cuda .*: usable' "$work/backends.txt" 2>/dev/null; then
-    no_gpu=$(sed -n 's/^  cuda \[[^]]*\]: not usable: //p' "$work/backends.txt" 2>/dev/null)
-    no_gpu=${no_gpu:-the backend cuda was not found, see probe.log}
-fi
-step tck 600 run_tck
-step kernels 300 run_kernels
-step decode 600 run_decode
-step models 600 run_models
-step greedy 120 run_greedy
-step decode-1m 600 run_decode_1m
-step capacity-int4 900 run_capacity int4 4000000
-step prefill 1200 run_prefill
-step mha 900 run_mha
-step peer 900 run_peer
-step capacity-int8 900 run_capacity int8 2000000
-step needle 1800 run_needle
-step memcheck 2400 run_sanitizer memcheck
-step racecheck 2400 run_sanitizer racecheck
+perform() { # name
+    case $1 in
+        tck) step tck 600 run_tck ;;
+        kernels) step kernels 300 run_kernels ;;
+        decode) step decode 600 run_decode ;;
+        models) step models 600 run_models ;;
+        greedy) step greedy 120 run_greedy ;;
+        decode-1m) step decode-1m 600 run_decode_1m ;;
+        capacity-*) step "$1" 900 run_capacity "${1#capacity-}" "$([ "$1" = capacity-int4 ] && echo 4000000 || echo 2000000)" ;;
+        prefill-*) step "$1" 900 run_prefill "${1#prefill-}" ;;
+        mha-decode) step mha-decode 600 run_mha --prefill none --depths 100000 --repeats 3 ;;
+        mha-prefill) step mha-prefill 900 run_mha --prefill 100000 --depths 0 --repeats 1 ;;
+        peer) step peer 900 run_peer ;;
+        needle) step needle 600 run_needle ;;
+        needle-1m) step needle-1m 1800 run_needle_1m ;;
+        memcheck | racecheck) step "$1" 2400 run_sanitizer "$1" ;;
+    esac
+}
 
-# Ratios of two figures, and whether they meet what docs/performance.md aims at.
+# Without a GPU nothing below means anything.
+rm -f "$work/backends.txt"
+step probe 120 run_probe
+if ! grep -q '^  cuda .*: usable' "$work/backends.txt" 2>/dev/null; then
+    no_gpu=$(sed -n 's/^  cuda \[[^]]*\]: not usable: //p' "$work/backends.txt" 2>/dev/null)
+    no_gpu=${no_gpu:-the backend cuda was not found, see $work/logs/probe.log}
+fi
+for name in "${steps[@]}"; do
+    perform "$name"
+done
+
+# Ratios of figures, and whether they meet what docs/performance.md aims at.
 figures=$work/figures.tsv
+targets=$work/targets.tsv
 for name in "${all_steps[@]}"; do
     cat "$work/figures/$name.tsv" 2>/dev/null
 done >"$figures"
 status() {
     for name in "${all_steps[@]}"; do
-        cat "$work/status/$name" 2>/dev/null
+        cat "$work/status/$name" 2>/dev/null || printf '%s\tnot run\t0\t\n' "$name"
     done
 }
 gpu() {
     sed -n 's/^  cuda \[[^]]*\]: //p' "$work/backends.txt" 2>/dev/null
 }
 value() { awk -F'\t' -v name="$1" '$1 == name {v = $2} END {print v}' "$figures"; }
-ratio() { # name target numerator denominator
-    local a b
-    a=$(value "$3")
-    b=$(value "$4")
-    [ -n "$a" ] && [ -n "$b" ] || return
-    awk -v name="$1" -v target="$2" -v a="$a" -v b="$b" \
-        'BEGIN {r = b > 0 ? a / b : 0; printf "%-60s %8.2f  target %s  %s\n", name, r, target, (r >= target ? "met" : "not met")}'
+target() { # name least value
+    local verdict='not measured'
+    [ -z "$3" ] || verdict=$(awk -v value="$3" -v least="$2" 'BEGIN {print (value >= least ? "met" : "not met")}')
+    printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$verdict" >>"$targets"
 }
+ratio() { # name least numerator denominator
+    target "$1" "$2" "$(awk -v a="$(value "$3")" -v b="$(value "$4")" 'BEGIN {if (a != "" && b > 0) printf "%.3f", a / b}')"
+}
+largest() { # prefix: the largest depth of its figures
+    awk -F'\t' -v prefix="$1 decode duo at " 'index($1, prefix) == 1 && $3 == "tokens/s" {
+        depth = substr($1, length(prefix) + 1); if (depth + 0 > most) most = depth + 0
+    } END {if (most) print most}' "$figures"
+}
+: >"$targets"
+for depth in 131072 1048576; do
+    for kv in f16:0.85 int8:0.80 int4:0.70; do
+        target "attention of a decode step, ${kv%:*} at $depth, share of the copy's bandwidth" "${kv#*:}" \
+            "$(value "attention ${kv%:*} at $depth, share of the copy")"
+    done
+done
+p=llama-3-8b-int4-int8
+ratio "decode at 1,048,576, bytes moved over the copy's bandwidth" 0.77 "$p-1m decode duo at 1048576, bytes moved" \
+    "copy, bytes read and written"
+ratio "decode, duo 50 % over full, 500,000 tokens" 1.75 "$p decode duo at 500000" "$p decode full at 500000"
+ratio "llama-2-7b decode, duo 25 % over full, 100,000" 2.6 "llama-2-7b decode duo at 100000" "llama-2-7b decode full at 100000"
+ratio "prefill of 320,000, duo 50 % over full" 1.75 "llama-3-8b-prefill prefill duo at 320000" \
+    "llama-3-8b-prefill prefill full at 320000"
+ratio "llama-2-7b prefill of 100,000, duo 25 % over full" 2.2 "llama-2-7b prefill duo at 100000" "llama-2-7b prefill full at 100000"
+ratio "causal attention of 32,768, PyTorch's time over ours" 0.9 "peer sdpa best causal 32768" "causal attention of 32768"
+ratio "KV bytes, full over duo 50 %, 500,000 tokens" 1.75 "$p decode full at 500000, KV" "$p decode duo at 500000, KV"
+ratio "llama-2-7b KV bytes, full over duo 25 %, 100,000 tokens" 2.8 "llama-2-7b decode full at 100000, KV" \
+    "llama-2-7b decode duo at 100000, KV"
+target "tokens of the largest context that decoded, INT8 KV" 2000000 "$(largest capacity-int8)"
+target "tokens of the largest context that decoded, INT4 KV" 4000000 "$(largest capacity-int4)"
+for policy in full duo; do
+    target "% of passkeys found at 1,048,576, $policy" 100 "$(value "needle-constructed $policy at 1048576, found")"
+done
 {
     echo "duo $(cat "$here/commit.txt"), $(date -u +%Y-%m-%dT%H:%MZ)"
     gpu
@@ -299,27 +393,9 @@ ratio() { # name target numerator denominator
     if [ -s "$figures" ]; then
         echo
         awk -F'\t' '{printf "%-72s %16s %s\n", $1, $2, $3}' "$figures"
-        echo
-        p=llama-3-8b-int4-int8
-        ratio "decode, duo 50 % over full, 500,000 tokens" 1.75 "$p decode duo at 500000" "$p decode full at 500000"
-        ratio "KV bytes, full over duo 50 %, 500,000 tokens" 1.75 "$p decode full at 500000, KV" "$p decode duo at 500000, KV"
-        ratio "decode at 1,048,576, bytes moved over the copy's bandwidth" 0.77 "$p-1m decode duo at 1048576, bytes moved" \
-            "copy, bytes read and written"
-        p=llama-3-8b-prefill
-        ratio "prefill of 320,000, duo 50 % over full" 1.75 "$p prefill duo at 320000" "$p prefill full at 320000"
-        p=llama-2-7b
-        ratio "llama-2-7b decode, duo 25 % over full, 100,000" 2.6 "$p decode duo at 100000" "$p decode full at 100000"
-        ratio "llama-2-7b prefill of 100,000, duo 25 % over full" 2.2 "$p prefill duo at 100000" "$p prefill full at 100000"
-        ratio "llama-2-7b KV bytes, full over duo 25 %" 2.8 "$p decode full at 100000, KV" "$p decode duo at 100000, KV"
-        ratio "causal attention of 32,768, PyTorch's time over ours" 0.9 "peer sdpa best causal 32768" "causal attention of 32768"
-        for depth in 131072 1048576; do
-            for kv in f16:0.85 int8:0.80 int4:0.70; do
-                s=$(value "attention ${kv%:*} at $depth, share of the copy")
-                [ -z "$s" ] || awk -v n="attention ${kv%:*} at $depth, share of the copy's bandwidth" -v s="$s" -v t="${kv#*:}" \
-                    'BEGIN {printf "%-60s %8.2f  target %s  %s\n", n, s, t, (s >= t ? "met" : "not met")}'
-            done
-        done
     fi
+    echo
+    awk -F'\t' '{printf "%-76s %10s  target %8s  %s\n", $1, ($3 == "" ? "-" : $3), $2, $4}' "$targets"
 } | tee "$results/table.txt"
 
 {
@@ -329,6 +405,9 @@ ratio() { # name target numerator denominator
     printf '], "figures": ['
     awk -F'\t' '{gsub(/["\\]/, "", $1); number = $2 ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/
         printf "%s{\"name\": \"%s\", \"value\": %s, \"unit\": \"%s\"}", (NR > 1 ? ", " : ""), $1, (number ? $2 : "\"" $2 "\""), $3}' "$figures"
+    printf '], "targets": ['
+    awk -F'\t' '{printf "%s{\"name\": \"%s\", \"target\": %s, \"value\": %s, \"verdict\": \"%s\"}", (NR > 1 ? ", " : ""), $1, $2,
+        ($3 == "" ? "null" : $3), $4}' "$targets"
     printf ']}\n'
 } >"$results/results.json"
 tar -C "$work" -czf "$results/logs.tar.gz" logs json

@@ -95,6 +95,7 @@ final class GpuMeasurements {
             }
             measurements.prefill();
             measurements.linears();
+            measurements.upload();
         }
     }
 
@@ -217,6 +218,17 @@ final class GpuMeasurements {
             }
         }
         weights.forEach(Tensor::close);
+    }
+
+    /** Weights from the host's memory, which is not pinned, as those of a mapped checkpoint. */
+    private void upload() {
+        int columns = SHAPE.hiddenSize();
+        TensorSpec spec = TensorSpec.of(DType.BF16, Math.max(1, sizes.copyBytes / 4 / 2 / columns), columns);
+        try (Arena arena = Arena.ofShared()) {
+            HostTensor weight = new HostTensor(spec, arena.allocate(spec.byteSize(), 64));
+            double seconds = median(() -> device.adopt(weight).close());
+            print("upload of weights", spec.byteSize() / seconds / 1e9, "GB/s");
+        }
     }
 
     private void random(Tensor tensor) {

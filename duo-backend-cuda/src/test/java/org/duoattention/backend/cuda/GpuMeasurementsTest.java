@@ -27,6 +27,7 @@ class GpuMeasurementsTest {
                 .allMatch(line -> line.matches("[^\t]+\t[0-9.]+\t[^\t]*"))
                 .anyMatch(line -> line.startsWith("attention int4 at 40, share of the copy\t"))
                 .anyMatch(line -> line.startsWith("causal attention of 24\t"))
-                .anyMatch(line -> line.startsWith("int4 linear 4096 to 16, 12 tokens\t"));
+                .anyMatch(line -> line.startsWith("int4 linear 4096 to 16, 12 tokens\t"))
+                .anyMatch(line -> line.startsWith("upload of weights\t"));
     }
 }
