@@ -30,16 +30,6 @@ public final class DriverProbe {
     private static final int MAJOR = 75;
     private static final int MINOR = 76;
     private static final int NAME_BYTES = 256;
-    /** Names of errors are shorter. */
-    private static final AddressLayout TEXT =
-            ADDRESS.withTargetLayout(MemoryLayout.sequenceLayout(NAME_BYTES, JAVA_BYTE));
-
-    private static final FunctionDescriptor OF_POINTER = FunctionDescriptor.of(JAVA_INT, ADDRESS);
-    private static final FunctionDescriptor OF_INT = FunctionDescriptor.of(JAVA_INT, JAVA_INT);
-    private static final FunctionDescriptor OF_POINTER_INT = FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT);
-    private static final FunctionDescriptor OF_POINTER_INT_INT =
-            FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT);
-    private static final FunctionDescriptor OF_INT_POINTER = FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS);
     private static final List<String> OWN_FUNCTIONS = List.of(
             "cuInit",
             "cuDriverGetVersion",
@@ -49,6 +39,19 @@ public final class DriverProbe {
             "cuDeviceGetName",
             "cuDeviceGetAttribute",
             "cuDeviceTotalMem_v2");
+
+    /** Apart, because making them takes longer than finding out that there is no driver. */
+    private static final class Types {
+        /** Names of errors are shorter. */
+        static final AddressLayout TEXT = ADDRESS.withTargetLayout(MemoryLayout.sequenceLayout(NAME_BYTES, JAVA_BYTE));
+
+        static final FunctionDescriptor OF_POINTER = FunctionDescriptor.of(JAVA_INT, ADDRESS);
+        static final FunctionDescriptor OF_INT = FunctionDescriptor.of(JAVA_INT, JAVA_INT);
+        static final FunctionDescriptor OF_POINTER_INT = FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT);
+        static final FunctionDescriptor OF_POINTER_INT_INT =
+                FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT);
+        static final FunctionDescriptor OF_INT_POINTER = FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS);
+    }
 
     /** What was found. */
     public sealed interface Answer {
@@ -123,7 +126,7 @@ public final class DriverProbe {
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment out = arena.allocate(JAVA_LONG);
-            int result = call(driver.function("cuDriverGetVersion", OF_POINTER), out);
+            int result = call(driver.function("cuDriverGetVersion", Types.OF_POINTER), out);
             if (result != 0) {
                 return failed(driver, "cuDriverGetVersion", result);
             }
@@ -142,14 +145,14 @@ public final class DriverProbe {
     }
 
     private Answer devices(NativeLibrary driver, int ordinal, int version, MemorySegment out) {
-        int result = call(driver.function("cuInit", OF_INT), 0);
+        int result = call(driver.function("cuInit", Types.OF_INT), 0);
         if (result == NO_DEVICE) {
             return no("no GPU of NVIDIA was found (see nvidia-smi and CUDA_VISIBLE_DEVICES)");
         }
         if (result != 0) {
             return failed(driver, "cuInit", result);
         }
-        result = call(driver.function("cuDeviceGetCount", OF_POINTER), out);
+        result = call(driver.function("cuDeviceGetCount", Types.OF_POINTER), out);
         if (result != 0) {
             return failed(driver, "cuDeviceGetCount", result);
         }
@@ -161,7 +164,7 @@ public final class DriverProbe {
             return no("there is no GPU " + ordinal + "; "
                     + (count == 1 ? "the only one is 0" : "they are 0 to " + (count - 1)));
         }
-        result = call(driver.function("cuDeviceGet", OF_POINTER_INT), out, ordinal);
+        result = call(driver.function("cuDeviceGet", Types.OF_POINTER_INT), out, ordinal);
         return result != 0
                 ? failed(driver, "cuDeviceGet", result)
                 : device(driver, ordinal, out.get(JAVA_INT, 0), version);
@@ -172,9 +175,12 @@ public final class DriverProbe {
             MemorySegment text = arena.allocate(NAME_BYTES);
             MemorySegment bytes = arena.allocate(JAVA_LONG);
             MemorySegment numbers = arena.allocate(JAVA_INT, 2);
-            MethodHandle attribute = driver.function("cuDeviceGetAttribute", OF_POINTER_INT_INT);
-            int result = call(driver.function("cuDeviceGetName", OF_POINTER_INT_INT), text, NAME_BYTES - 1, device);
-            result = result != 0 ? result : call(driver.function("cuDeviceTotalMem_v2", OF_POINTER_INT), bytes, device);
+            MethodHandle attribute = driver.function("cuDeviceGetAttribute", Types.OF_POINTER_INT_INT);
+            int result =
+                    call(driver.function("cuDeviceGetName", Types.OF_POINTER_INT_INT), text, NAME_BYTES - 1, device);
+            result = result != 0
+                    ? result
+                    : call(driver.function("cuDeviceTotalMem_v2", Types.OF_POINTER_INT), bytes, device);
             result = result != 0 ? result : call(attribute, numbers, MAJOR, device);
             result = result != 0 ? result : call(attribute, numbers.asSlice(Integer.BYTES), MINOR, device);
             if (result != 0) {
@@ -210,8 +216,8 @@ public final class DriverProbe {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment pointer = arena.allocate(ADDRESS);
             String error = "error " + result;
-            if (call(driver.function("cuGetErrorName", OF_INT_POINTER), result, pointer) == 0) {
-                error = pointer.get(TEXT, 0).getString(0);
+            if (call(driver.function("cuGetErrorName", Types.OF_INT_POINTER), result, pointer) == 0) {
+                error = pointer.get(Types.TEXT, 0).getString(0);
             }
             return no("the driver is there but does not work: " + what + " gave " + error
                     + " (is its kernel module loaded?)");

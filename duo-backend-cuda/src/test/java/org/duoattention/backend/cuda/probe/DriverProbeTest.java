@@ -8,6 +8,7 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -74,6 +75,19 @@ class DriverProbeTest {
     void namesADriverThatIsMissing() {
         assertThat(reason(new DriverProbe("libduo-no-such-driver.so.1", List.of()).look(0)))
                 .isEqualTo("driver not found (libduo-no-such-driver.so.1)");
+    }
+
+    @Test
+    void findsOutQuicklyThatThereIsNoDriver() {
+        List<Long> millis = new ArrayList<>();
+        for (int i = 0; i < 20; i++) {
+            long start = System.nanoTime();
+            assertThat(new DriverProbe("libduo-no-such-driver.so.1", List.of()).first(Optional.empty()))
+                    .isInstanceOf(Answer.Unusable.class);
+            millis.add((System.nanoTime() - start) / 1_000_000);
+        }
+        millis.sort(null);
+        assertThat(millis.get(10)).as("median of %s ms", millis).isLessThan(50);
     }
 
     @Test
