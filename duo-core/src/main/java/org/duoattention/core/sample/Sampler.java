@@ -1,16 +1,20 @@
 package org.duoattention.core.sample;
 
-import java.util.Arrays;
 import java.util.BitSet;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
 import org.duoattention.core.DuoException;
 
-/** Chooses tokens by a {@link Sampling}. Holds the random state of one generation; not thread-safe. */
+/**
+ * Chooses tokens by a {@link Sampling}. Holds the random state of one generation and arrays as long as the vocabulary, so that
+ * only its first token allocates; not thread-safe.
+ */
 public final class Sampler {
     private final Sampling sampling;
     private final RandomGenerator random;
+    private final Ranking ranking = new Ranking();
     private double[] scores = {};
+    private double[] weights = {};
 
     /** A sampler at the beginning of its random sequence. */
     public Sampler(Sampling sampling) {
@@ -37,11 +41,7 @@ public final class Sampler {
             scores[i] = logits[i];
         }
         if (sampling.repetitionPenalty() != 1) {
-            seen.stream()
-                    .filter(id -> id < scores.length)
-                    .forEach(id -> scores[id] = scores[id] > 0
-                            ? scores[id] / sampling.repetitionPenalty()
-                            : scores[id] * sampling.repetitionPenalty());
+            penalise(seen);
         }
         return sampling.temperature() == 0 ? argmax() : draw();
     }
@@ -56,20 +56,33 @@ public final class Sampler {
         return best;
     }
 
-    private int draw() {
-        double max = scores[argmax()];
-        Integer[] order = new Integer[scores.length];
-        Arrays.setAll(order, i -> i);
-        Arrays.sort(
-                order, (a, b) -> scores[a] == scores[b] ? Integer.compare(a, b) : Double.compare(scores[b], scores[a]));
-        int kept = sampling.topK() == 0 ? order.length : Math.min(sampling.topK(), order.length);
-        double[] weights = new double[kept];
-        double total = 0;
-        for (int i = 0; i < kept; i++) {
-            weights[i] = Math.exp((scores[order[i]] - max) / sampling.temperature());
-            total += weights[i];
+    private void penalise(BitSet seen) {
+        for (int id = seen.nextSetBit(0); id >= 0 && id < scores.length; id = seen.nextSetBit(id + 1)) {
+            scores[id] = scores[id] > 0
+                    ? scores[id] / sampling.repetitionPenalty()
+                    : scores[id] * sampling.repetitionPenalty();
         }
-        kept = nucleus(weights, kept, total);
+    }
+
+    private int draw() {
+        int most = sampling.topK() == 0 ? scores.length : Math.min(sampling.topK(), scores.length);
+        if (weights.length != most) {
+            weights = new double[most];
+        }
+        ranking.of(scores);
+        double max = scores[argmax()];
+        double total = 0;
+        int kept = 0;
+        while (kept < most) {
+            double weight = Math.exp((scores[ranking.next()] - max) / sampling.temperature());
+            if (sampling.topP() == 1 && kept > 0 && weight < sampling.minP() * weights[0]) {
+                // Nor is any after it likely enough. Where there is a nucleus, it is a share of them all.
+                break;
+            }
+            weights[kept++] = weight;
+            total += weight;
+        }
+        kept = nucleus(kept, total);
         while (kept > 1 && weights[kept - 1] < sampling.minP() * weights[0]) {
             kept--;
         }
@@ -81,13 +94,13 @@ public final class Sampler {
         for (int i = 0; i < kept - 1; i++) {
             point -= weights[i];
             if (point < 0) {
-                return order[i];
+                return ranking.at(i);
             }
         }
-        return order[kept - 1];
+        return ranking.at(kept - 1);
     }
 
-    private int nucleus(double[] weights, int kept, double total) {
+    private int nucleus(int kept, double total) {
         if (sampling.topP() == 1) {
             return kept;
         }
