@@ -17,6 +17,19 @@ public sealed interface KvType {
     String CHOICES = "f32, f16, bf16, int8 or int4, the last two also with a group such as int8/64";
 
     /**
+     * The name of a format for heads of a model: {@link #parse} of it gives that format.
+     *
+     * @param format dense, or asymmetric groups with scales in F16
+     */
+    static String name(BlockFormat format, int headDim) {
+        boolean ofDefaultGroup =
+                format instanceof BlockFormat.Grouped grouped && grouped.group() == Quantized.defaultGroup(headDim);
+        return format instanceof BlockFormat.Grouped grouped && !ofDefaultGroup
+                ? grouped.label() + "/" + grouped.group()
+                : format.label();
+    }
+
+    /**
      * The format for heads of a model.
      *
      * @throws DuoException when the group does not divide a head
@@ -45,9 +58,13 @@ public sealed interface KvType {
         private static final int LONGEST_GROUP = 128;
         private static final int GROUP_OF_LARGE_HEADS = 64;
 
+        private static int defaultGroup(int headDim) {
+            return headDim <= LONGEST_GROUP ? headDim : GROUP_OF_LARGE_HEADS;
+        }
+
         @Override
         public BlockFormat format(int headDim) {
-            int size = group > 0 ? group : headDim <= LONGEST_GROUP ? headDim : GROUP_OF_LARGE_HEADS;
+            int size = group > 0 ? group : defaultGroup(headDim);
             if (headDim % size != 0 || size % 2 != 0) {
                 throw new DuoException("kv int" + bits + " in groups of " + size + " does not fit heads of " + headDim
                         + " elements: a group is even and divides the head; name another one, such as int" + bits

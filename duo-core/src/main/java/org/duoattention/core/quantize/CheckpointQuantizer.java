@@ -20,6 +20,7 @@ import org.duoattention.core.DuoException;
 import org.duoattention.core.NewDirectory;
 import org.duoattention.core.json.JsonFile;
 import org.duoattention.core.load.Checkpoint;
+import org.duoattention.core.load.gguf.GgufModel;
 import org.duoattention.core.model.ModelConfig;
 import org.duoattention.quant.checkpoint.PackedMatrix;
 import org.duoattention.quant.checkpoint.SafetensorsWriter;
@@ -71,10 +72,14 @@ public final class CheckpointQuantizer implements AutoCloseable {
     /**
      * Opens a checkpoint and decides what becomes of each tensor; writes nothing.
      *
-     * @throws DuoException when the checkpoint cannot be read, is quantised already, or has a matrix that cannot be
-     *     quantised as asked for
+     * @throws DuoException when the checkpoint cannot be read, is quantised already, is in GGUF format, or has a matrix
+     *     that cannot be quantised as asked for
      */
     public static CheckpointQuantizer open(Path model, QuantizationSettings settings) {
+        if (GgufModel.isAt(model)) {
+            throw new DuoException(model + ": is not the directory of a safetensors checkpoint, which is what can be"
+                    + " quantised; GGUF files are made with types of their own");
+        }
         ModelConfig config = ModelConfig.read(model);
         if (JsonFile.read(config.file()).isSet(CONFIG_KEY)) {
             throw new DuoException(config.file()
@@ -111,13 +116,18 @@ public final class CheckpointQuantizer implements AutoCloseable {
      * @param ids tokens of the text
      * @param tokens told the tokens that were read since it was told last
      * @param layers told the layers that were searched since it was told last
+     * @throws DuoException when a number cannot be quantised
      * @throws InterruptedException when the thread is interrupted
      */
     public Rescaling calibrate(Device device, int[] ids, IntConsumer tokens, IntConsumer layers)
             throws InterruptedException {
         ActivationStatistics statistics = ActivationStatistics.collect(device, config, source, ids, tokens);
-        return ActivationAwareScaling.search(
-                source, config, settings.linears(), statistics, settings.threads(), layers);
+        try {
+            return ActivationAwareScaling.search(
+                    source, config, settings.linears(), statistics, settings.threads(), layers);
+        } catch (IllegalArgumentException e) {
+            throw new DuoException(model + ": a matrix of the decoder layers " + e.getMessage(), e);
+        }
     }
 
     /** Decoder layers of the model. */

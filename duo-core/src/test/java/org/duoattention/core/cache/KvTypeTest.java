@@ -3,6 +3,7 @@ package org.duoattention.core.cache;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.Locale;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.core.DuoException;
@@ -22,12 +23,15 @@ class KvTypeTest {
     })
     void quantizedTypes(String text, int headDim, int bits, int group) {
         assertThat(KvType.isValid(text)).isTrue();
-        assertThat(KvType.parse(text).format(headDim)).isEqualTo(new BlockFormat.Grouped(bits, group, true, DType.F16));
+        BlockFormat format = KvType.parse(text).format(headDim);
+        assertThat(format).isEqualTo(new BlockFormat.Grouped(bits, group, true, DType.F16));
+        assertThat(KvType.name(format, headDim)).isEqualTo(text.toLowerCase(Locale.ROOT));
     }
 
     @Test
     void plainTypes() {
         assertThat(KvType.parse("f32").format(13)).isEqualTo(BlockFormat.F32);
+        assertThat(KvType.name(BlockFormat.F32, 13)).isEqualTo("f32");
         assertThat(KvType.parse("F16").format(13)).isEqualTo(BlockFormat.F16);
         assertThat(KvType.parse("bf16").format(13)).isEqualTo(BlockFormat.BF16);
     }

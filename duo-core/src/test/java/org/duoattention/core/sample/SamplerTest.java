@@ -97,7 +97,8 @@ class SamplerTest {
         }
         List<Integer> ids = IntStream.range(0, scores.length)
                 .boxed()
-                .sorted(Comparator.<Integer>comparingDouble(id -> 0 - scores[id]).thenComparing(id -> id))
+                .sorted(Comparator.<Integer>comparingDouble(id -> 0 - scores[id])
+                        .thenComparing(id -> id))
                 .limit(sampling.topK() == 0 ? scores.length : sampling.topK())
                 .toList();
         double[] weights = ids.stream()

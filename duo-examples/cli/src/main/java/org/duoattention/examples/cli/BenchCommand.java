@@ -176,12 +176,14 @@ final class BenchCommand implements Callable<Integer> {
         Benchmark.Result result;
         String device;
         try (Planner planner = duo.planner(
-                        config, weights.requirements(name, config, BlockFormat.F16), backend.id(), backend.options());
-                Peer other = startPeer(config);
-                OwnEngine engine = new OwnEngine(planner, weights, plan.chunk())) {
-            device = planner.device().description();
-            List<Contender> peers = other == null ? List.of() : other.contenders(peerDepth, longest(spans));
-            result = run(duo, planner, engine, caches, peers, spans);
+                config, weights.requirements(name, config, BlockFormat.F16), backend.id(), backend.options())) {
+            requireMemory(duo, planner, caches, spans);
+            try (Peer other = startPeer(config);
+                    OwnEngine engine = new OwnEngine(planner, weights, plan.chunk())) {
+                device = planner.device().description();
+                List<Contender> peers = other == null ? List.of() : other.contenders(peerDepth, longest(spans));
+                result = run(duo, planner, engine, caches, peers, spans);
+            }
         }
         print(name, result, json.console(console).out());
         json.write(json(name, device, result), console);
@@ -214,6 +216,52 @@ final class BenchCommand implements Callable<Integer> {
         return Objects.requireNonNull(spec).commandLine().getParseResult().hasMatchedOption(option);
     }
 
+    private SessionBuilder sessions(Duo duo, Planner planner, CacheChoice cache) {
+        return plan.session(duo, planner, cache.policy())
+                .kv(cache.kv().format(planner.config().shape().headDim()));
+    }
+
+    /**
+     * Refuses, before anything is made, what does not fit: the weights with the caches of the deepest decode, which lie
+     * beside each other, or with the cache of the longest prefill.
+     */
+    private void requireMemory(Duo duo, Planner planner, List<CacheChoice> caches, List<Span> spans) {
+        long available = planner.device().availableBytes();
+        long engine = OwnEngine.bytes(planner, weights, plan.chunk());
+        if (engine > available) {
+            throw new DuoException("--shape " + planner.config().file() + " with --weights " + weights.label()
+                    + " and chunks of " + plan.chunk() + " tokens takes " + engine + " bytes, " + available
+                    + " are available; choose smaller weights or a smaller shape");
+        }
+        int longest = spans.stream().mapToInt(Span::end).max().orElse(0);
+        long left = available - engine;
+        long together = 0;
+        for (CacheChoice cache : caches) {
+            SessionBuilder sessions = sessions(duo, planner, cache);
+            long alone = OwnContender.cacheBytes(sessions, plan.leastContext(), longest, 0);
+            if (longest > 0 && alone > left) {
+                throw tooLarge("--prefill " + longest + " with the cache of " + cache.text(), alone, engine, available);
+            }
+            together = Math.addExact(
+                    together,
+                    OwnContender.cacheBytes(sessions, plan.leastContext(), (long) deepest() + tokens, tokens));
+        }
+        if (together > left) {
+            String names = caches.stream().map(CacheChoice::text).collect(Collectors.joining(","));
+            throw tooLarge("--depths " + deepest() + " with the caches of " + names, together, engine, available);
+        }
+    }
+
+    private static DuoException tooLarge(String what, long bytes, long engine, long available) {
+        return new DuoException(
+                what + " takes " + bytes + " bytes beside " + engine + " of weights and activations, " + available
+                        + " are available; choose fewer tokens, fewer caches or a smaller storage of keys and values");
+    }
+
+    private int deepest() {
+        return depths.isEmpty() ? 0 : depths.getLast();
+    }
+
     private Benchmark.Result run(
             Duo duo,
             Planner planner,
@@ -223,23 +271,9 @@ final class BenchCommand implements Callable<Integer> {
             List<Span> spans) {
         List<Contender> all = new ArrayList<>();
         try {
-            int longest = depths.isEmpty() ? 0 : depths.getLast();
-            int headDim = planner.config().shape().headDim();
-            long bytes = 0;
             for (CacheChoice cache : caches) {
-                SessionBuilder sessions =
-                        plan.session(duo, planner, cache.policy()).kv(cache.kv().format(headDim));
-                OwnContender contender =
-                        new OwnContender(engine, sessions, Math.toIntExact(plan.leastContext()), longest, tokens);
-                bytes = Math.addExact(bytes, contender.cacheBytes());
-                all.add(contender);
-            }
-            long available = planner.device().availableBytes();
-            if (bytes > available) {
-                String names = caches.stream().map(CacheChoice::text).collect(Collectors.joining(","));
-                throw new DuoException("--depths " + longest + " with the caches of " + names + " takes " + bytes
-                        + " bytes, " + available + " are available; choose smaller depths, fewer caches or a smaller"
-                        + " storage of keys and values");
+                all.add(new OwnContender(
+                        engine, sessions(duo, planner, cache), plan.leastContext(), deepest(), tokens));
             }
             all.addAll(peers);
             return new Benchmark(all, repeats, tokens, this::say, BenchCommand::checkInterruption).run(spans, depths);

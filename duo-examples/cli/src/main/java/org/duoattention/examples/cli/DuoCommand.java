@@ -79,6 +79,7 @@ public final class DuoCommand {
                 .addSubcommand(new IdentifyCommand(console))
                 .addSubcommand(new BackendsCommand(console))
                 .addSubcommand(new DemoModelCommand(console))
+                .addSubcommand(new CommandLine.HelpCommand())
                 .setOut(new PrintWriter(console.out(), true, StandardCharsets.UTF_8))
                 .setErr(new PrintWriter(console.err(), true, StandardCharsets.UTF_8))
                 .setParameterExceptionHandler((e, given) -> {

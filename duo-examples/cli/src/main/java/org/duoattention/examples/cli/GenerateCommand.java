@@ -9,6 +9,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import org.duoattention.api.cache.PlanInput;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.cache.KvType;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.FinishReason;
 import org.duoattention.core.session.GenerationRequest;
@@ -154,8 +155,10 @@ final class GenerateCommand implements Callable<Integer> {
                 .put("backend", opened.device().backendId())
                 .put("device", opened.device().description())
                 .put("policy", options.policy())
-                .put("kv", options.kv().label())
-                .put("streamingKv", options.streamingKv().label())
+                .put("kv", KvType.name(options.kv(), opened.shape().headDim()))
+                .put(
+                        "streamingKv",
+                        KvType.name(options.streamingKv(), opened.shape().headDim()))
                 .put("chunk", options.chunk())
                 .put("prefillMode", options.prefillMode().name().toLowerCase(Locale.ROOT))
                 .put("promptTokens", ids.length)

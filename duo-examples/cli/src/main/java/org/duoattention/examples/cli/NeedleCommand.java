@@ -13,6 +13,7 @@ import java.util.concurrent.Callable;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.cache.PlanInput;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.cache.KvType;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Model;
 import org.duoattention.core.session.SessionBuilder;
@@ -221,8 +222,10 @@ final class NeedleCommand implements Callable<Integer> {
                 .put("recent", options.recent())
                 .put("chunk", options.chunk())
                 .put("prefillMode", options.prefillMode().name().toLowerCase(Locale.ROOT))
-                .put("kv", options.kv().label())
-                .put("streamingKv", options.streamingKv().label());
+                .put("kv", KvType.name(options.kv(), opened.shape().headDim()))
+                .put(
+                        "streamingKv",
+                        KvType.name(options.streamingKv(), opened.shape().headDim()));
         heads.ifPresent(chosen -> settings.put("retrievalHeads", chosen.mask().retrievalCount())
                 .put("heads", chosen.mask().headCount()));
         return settings;

@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.duoattention.api.cache.PlanInput;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.cache.KvType;
 import org.duoattention.core.head.HeadPattern;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Model;
@@ -260,12 +261,12 @@ final class PasskeyCommand implements Callable<Integer> {
                             percent(row.fraction()),
                             percent(row.result().accuracy()),
                             row.result().samples());
-            add(array.addObject(), row);
+            add(array.addObject(), row, opened.shape().headDim());
         }
         json.write(object, console);
     }
 
-    private static void add(ObjectNode object, Row row) {
+    private static void add(ObjectNode object, Row row, int headDim) {
         SessionOptions options = row.result().options();
         object.put("policy", row.policy())
                 .put("fraction", row.fraction())
@@ -276,8 +277,8 @@ final class PasskeyCommand implements Callable<Integer> {
                 .put("heads", row.result().heads())
                 .put("chunk", options.chunk())
                 .put("prefillMode", options.prefillMode().name().toLowerCase(Locale.ROOT))
-                .put("kv", options.kv().label())
-                .put("streamingKv", options.streamingKv().label());
+                .put("kv", KvType.name(options.kv(), headDim))
+                .put("streamingKv", KvType.name(options.streamingKv(), headDim));
         if (row.result().streams()) {
             object.put("sink", options.sinks()).put("recent", options.recent());
         }

@@ -8,6 +8,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import org.duoattention.api.cache.PlanInput;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.cache.KvType;
 import org.duoattention.core.session.Duo;
 import org.duoattention.core.session.Model;
 import org.duoattention.core.session.SessionBuilder;
@@ -86,7 +87,8 @@ final class PerplexityCommand implements Callable<Integer> {
         try (Model opened = model.open(duo, modelPath)) {
             int[] ids = opened.tokenizer()
                     .orElseThrow(() -> new DuoException("--model " + modelPath
-                            + " has no tokenizer.json, which perplexity of a text needs; add the file"))
+                            + " has no tokenizer, which perplexity of a text needs; add its tokenizer.json, or take a"
+                            + " GGUF file that holds one"))
                     .encode(content, true);
             if (ids.length < 2) {
                 throw new DuoException("--text " + text + " has " + ids.length
@@ -134,7 +136,7 @@ final class PerplexityCommand implements Callable<Integer> {
                         result.windows(),
                         window,
                         options.policy(),
-                        options.kv().label(),
+                        KvType.name(options.kv(), opened.shape().headDim()),
                         options.chunk());
         ObjectNode object = JsonOption.object()
                 .put("perplexity", result.value())
@@ -146,8 +148,10 @@ final class PerplexityCommand implements Callable<Integer> {
                 .put("backend", opened.device().backendId())
                 .put("device", opened.device().description())
                 .put("policy", options.policy())
-                .put("kv", options.kv().label())
-                .put("streamingKv", options.streamingKv().label())
+                .put("kv", KvType.name(options.kv(), opened.shape().headDim()))
+                .put(
+                        "streamingKv",
+                        KvType.name(options.streamingKv(), opened.shape().headDim()))
                 .put("chunk", options.chunk())
                 .put("prefillMode", options.prefillMode().name().toLowerCase(Locale.ROOT));
         Set<PlanInput> inputs = duo.policies().require(options.policy()).inputs();

@@ -17,6 +17,7 @@ import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.api.tensor.QuantizedMatrix;
 import org.duoattention.core.DuoException;
+import org.duoattention.core.cache.KvType;
 import org.duoattention.core.cache.SlabReport;
 import org.duoattention.core.load.WeightSource;
 import org.duoattention.core.model.ModelConfig;
@@ -76,7 +77,8 @@ final class PlanCommand implements Callable<Integer> {
             names = "--weights",
             paramLabel = "f32|f16|bf16|int8|int4",
             converter = Choices.Weights.class,
-            description = "Storage of the weights (default: the checkpoint's; f16 for a shape).")
+            description = "Storage of the weights; int8 and int4 of all matrices in groups of 32 (default: the"
+                    + " checkpoint's; f16 for a shape).")
     private @Nullable WeightFormat weights;
 
     @Mixin
@@ -202,7 +204,8 @@ final class PlanCommand implements Callable<Integer> {
                 "%s, weights %s, kv %s, policy %s: %,d tokens in %,d bytes%n",
                 name,
                 label,
-                longest.options().kv().label(),
+                KvType.name(
+                        longest.options().kv(), longest.cache().plan().shape().headDim()),
                 longest.options().policy(),
                 longest.options().maxContext(),
                 memory);
@@ -226,8 +229,16 @@ final class PlanCommand implements Callable<Integer> {
                 .put("model", name)
                 .put("backend", device.backendId())
                 .put("weights", label)
-                .put("kv", longest.options().kv().label())
-                .put("streamingKv", longest.options().streamingKv().label())
+                .put(
+                        "kv",
+                        KvType.name(
+                                longest.options().kv(),
+                                longest.cache().plan().shape().headDim()))
+                .put(
+                        "streamingKv",
+                        KvType.name(
+                                longest.options().streamingKv(),
+                                longest.cache().plan().shape().headDim()))
                 .put("policy", longest.options().policy())
                 .put("chunk", longest.options().chunk());
         Set<PlanInput> inputs =

@@ -183,5 +183,10 @@ class BenchCommandTest {
         assertThat(Cli.run("bench", "--shape", shape.toString(), "--quiet", "--chunk", "1000000000")
                         .sentence())
                 .contains("1000000000", "bytes", "available");
+        assertThat(bench("--depths 0 --prefill 8,999999999").sentence())
+                .contains("--prefill 999999999", "bytes", "available");
+        assertThat(bench("--policies duo --depths 0 --prefill none --sink 2147483647 --recent 2147483647")
+                        .sentence())
+                .contains("bytes", "available");
     }
 }

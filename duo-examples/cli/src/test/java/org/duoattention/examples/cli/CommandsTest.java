@@ -19,6 +19,14 @@ class CommandsTest {
     }
 
     @Test
+    void helpIsACommandToo() {
+        assertThat(Cli.run("help").ok().out()).contains("needle", "quantize", "Exit codes");
+        assertThat(Cli.run("help", "plan").ok().out())
+                .isEqualTo(Cli.run("plan", "--help").ok().out())
+                .contains("--memory");
+    }
+
+    @Test
     void aModelIsDescribedWithTheCostOfAToken() {
         JsonNode json = Cli.run(
                         "model",

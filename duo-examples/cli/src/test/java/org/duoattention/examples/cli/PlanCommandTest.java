@@ -127,6 +127,50 @@ class PlanCommandTest {
         }
     }
 
+    /** Norms and the embedding stay BF16 and are read where they lie; the rest is what the device holds when idle. */
+    @Test
+    void aQuantisedModelWithTwoKindsOfCacheTakesWhatWasPlanned() {
+        Path quantised = directory.resolve("quantised");
+        Cli.run(
+                        "quantize",
+                        "--model",
+                        Cli.NANO.toString(),
+                        "--weights",
+                        "int4",
+                        "--asymmetric",
+                        "--quiet",
+                        "--out",
+                        quantised.toString())
+                .ok();
+        JsonNode json = plan("--model " + quantised + " --memory 24MiB --chunk " + CHUNK
+                + " --retrieval 0.5 --kv int4 --streaming-kv f16");
+        JsonNode bytes = json.path("bytes");
+        assertThat(json.path("kv").asString()).isEqualTo("int4");
+        assertThat(json.path("streamingKv").asString()).isEqualTo("f16");
+        assertThat(bytes.path("streamingKv").asLong()).isPositive();
+        try (Model model = Duo.create().model(quantised).open()) {
+            long dense = 2 * (1024 * 128 + 9 * 128);
+            assertThat(model.device().allocatedBytes() + dense)
+                    .isEqualTo(
+                            bytes.path("weights").asLong() + bytes.path("other").asLong());
+            int headDim = model.shape().headDim();
+            try (Session session = model.session()
+                    .policy("duo")
+                    .heads(EvenHeads.mask(model.shape(), 0.5))
+                    .kv(KvType.parse("int4").format(headDim))
+                    .streamingKv(KvType.parse("f16").format(headDim))
+                    .chunk(CHUNK)
+                    .maxContext(json.path("maxTokens").asLong())
+                    .rollbackMargin(0)
+                    .open()) {
+                assertThat(session.kvBytes())
+                        .isEqualTo(bytes.path("retrievalKv").asLong()
+                                + bytes.path("streamingKv").asLong());
+                assertThat(model.device().allocatedBytes() + dense).isEqualTo(sum(bytes));
+            }
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"int8", "int4"})
     void quantisedWeightsTakeWhatWasPlanned(String weights) {
@@ -208,6 +252,18 @@ class PlanCommandTest {
         assertThat(Cli.run("plan", "--shape", file.toString(), "--memory", "1GiB")
                         .sentence())
                 .contains("shape.json", named);
+    }
+
+    @Test
+    void extentsWhoseProductCannotBeCountedAreRefused() throws IOException {
+        Path file = Files.writeString(directory.resolve("shape.json"), """
+                {"model_type": "llama", "hidden_size": 16777216, "intermediate_size": 16777216, "head_dim": 256,
+                 "num_hidden_layers": 10000, "num_attention_heads": 65536, "vocab_size": 16777216}
+                """);
+        assertThat(Cli.run("plan", "--shape", file.toString(), "--memory", "1GiB")
+                        .sentence())
+                .contains("shape.json", "weights");
+        assertThat(Cli.run("bench", "--shape", file.toString()).sentence()).contains("shape.json", "weights");
     }
 
     @Test

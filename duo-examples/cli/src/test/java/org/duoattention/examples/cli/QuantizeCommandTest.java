@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -55,5 +56,34 @@ class QuantizeCommandTest {
         assertThat(Cli.run("quantize", "--model", out.toString(), "--weights", "int4", "--out", directory + "/again")
                         .sentence())
                 .contains("quantised already");
+    }
+
+    /** Calibration meets such a number before the quantiser of files does. */
+    @ParameterizedTest
+    @ValueSource(strings = {"", " --calibrate TEXT --calibrate-tokens 64"})
+    void aNumberThatCannotBeQuantisedIsRefused(String options) throws IOException {
+        Path text = Files.writeString(directory.resolve("text"), "It was the best of all the old days. ".repeat(20));
+        // A BF16 NaN in q_proj of the last layer.
+        Path model = CheckpointCopy.in(directory)
+                .weights(bytes -> {
+                    int at = bytes.length - 40_000;
+                    bytes[at] = (byte) 0xc0;
+                    bytes[at + 1] = 0x7f;
+                    return bytes;
+                })
+                .directory;
+        Path out = directory.resolve("out");
+        String line = "quantize --model " + model + " --weights int4 --quiet --out " + out
+                + options.replace("TEXT", "" + text);
+        assertThat(Cli.run(line.split(" ")).sentence()).contains("checkpoint", "NaN");
+        assertThat(out).doesNotExist();
+    }
+
+    @Test
+    void aGgufFileIsRefusedForWhatItIs() throws IOException {
+        Path file = Files.write(directory.resolve("m.gguf"), new byte[64]);
+        assertThat(Cli.run("quantize", "--model", file.toString(), "--weights", "int4", "--out", directory + "/out")
+                        .sentence())
+                .contains("m.gguf", "safetensors", "GGUF");
     }
 }

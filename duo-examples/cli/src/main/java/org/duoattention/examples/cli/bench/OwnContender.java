@@ -6,8 +6,8 @@ import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.SlabPlan;
 import org.duoattention.api.model.ModelShape;
-import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.cache.HybridCache;
+import org.duoattention.core.cache.KvType;
 import org.duoattention.core.prefill.ChunkPlan;
 import org.duoattention.core.session.SessionBuilder;
 import org.duoattention.core.session.SessionPlan;
@@ -23,7 +23,7 @@ public final class OwnContender implements Contender {
 
     private final OwnEngine engine;
     private final SessionBuilder sessions;
-    private final int least;
+    private final long least;
     private final int longest;
     private final int undo;
     private final Identity identity;
@@ -39,7 +39,7 @@ public final class OwnContender implements Contender {
      * @param longest deepest decode
      * @param tokens most tokens that are decoded there
      */
-    public OwnContender(OwnEngine engine, SessionBuilder sessions, int least, int longest, int tokens) {
+    public OwnContender(OwnEngine engine, SessionBuilder sessions, long least, int longest, int tokens) {
         this.engine = engine;
         this.sessions = sessions;
         this.least = least;
@@ -63,28 +63,32 @@ public final class OwnContender implements Contender {
         this.identity = new Identity(
                 "duo",
                 engine.format().label(),
-                label(plan.options().kv(), shape.headDim()),
+                KvType.name(plan.options().kv(), shape.headDim()),
                 plan.options().policy(),
                 (double) full / ((long) shape.layers() * shape.kvHeads()),
                 "");
     }
 
-    /** The name that {@code --kv} has for a format: with its group where that is not a head. */
-    private static String label(BlockFormat format, int headDim) {
-        return format instanceof BlockFormat.Grouped grouped && grouped.group() != headDim
-                ? grouped.label() + "/" + grouped.group()
-                : format.label();
+    private SessionPlan plan(int context, int margin) {
+        return plan(sessions, least, context, margin);
     }
 
-    private SessionPlan plan(int context, int margin) {
+    private static SessionPlan plan(SessionBuilder sessions, long least, long context, int margin) {
         return sessions.maxContext(Math.max(context, least))
                 .rollbackMargin(margin)
                 .plan();
     }
 
-    /** Bytes that its cache for the deepest decode will take. */
-    public long cacheBytes() {
-        return plan(longest, undo).kvBytes();
+    /**
+     * Bytes that a contender's cache takes.
+     *
+     * @param sessions the settings; the longest context and the rollback margin are set here
+     * @param least shortest context that the settings allow
+     * @param context tokens
+     * @param margin tokens that are taken back: those of a decode measurement; 0 for a prefill
+     */
+    public static long cacheBytes(SessionBuilder sessions, long least, long context, int margin) {
+        return plan(sessions, Math.max(1, least), context, margin).kvBytes();
     }
 
     @Override

@@ -47,7 +47,7 @@ public final class OwnEngine implements AutoCloseable {
      * Makes the weights.
      *
      * @param chunk most tokens per chunk
-     * @throws DuoException when the weights do not fit in memory
+     * @throws org.duoattention.api.backend.DeviceMemoryException when it does not fit in memory; see {@link #bytes}
      */
     public OwnEngine(Planner planner, WeightFormat format, int chunk) {
         this.config = planner.config();
@@ -55,12 +55,6 @@ public final class OwnEngine implements AutoCloseable {
         this.format = format;
         this.chunk = chunk;
         ModelShape shape = config.shape();
-        long needed = Math.addExact(format.bytes(device, config), Activations.bytes(device, shape, chunk));
-        if (needed > device.availableBytes()) {
-            throw new DuoException("--shape " + config.file() + " with --weights " + format.label() + " and chunks of "
-                    + chunk + " tokens takes " + needed + " bytes, " + device.availableBytes()
-                    + " are available; choose smaller weights or a smaller shape");
-        }
         try {
             stream = own(device.openStream());
             RandomWeights source = own(new RandomWeights(config, format));
@@ -78,6 +72,16 @@ public final class OwnEngine implements AutoCloseable {
             close();
             throw e;
         }
+    }
+
+    /** Bytes that an engine takes: weights, activations, and the keys and values that caches are filled with. */
+    public static long bytes(Planner planner, WeightFormat format, int chunk) {
+        ModelConfig config = planner.config();
+        Device device = planner.device();
+        long filling =
+                2 * device.bytes(TensorSpec.of(DType.F32, chunk, config.shape().kvWidth()));
+        long working = Math.addExact(filling, Activations.bytes(device, config.shape(), chunk));
+        return Math.addExact(working, format.bytes(device, config));
     }
 
     private <T extends AutoCloseable> T own(T resource) {

@@ -23,6 +23,9 @@ public record WeightFormat(BlockFormat matrices) {
     /** Weights per scale: that of the peers' formats Q4_0 and Q8_0. */
     private static final int GROUP = 32;
 
+    /** More than addresses of 57 bits reach, and little enough that sums with it are exact. */
+    private static final long MOST_BYTES = 1L << 58;
+
     /**
      * A format by name.
      *
@@ -68,12 +71,16 @@ public record WeightFormat(BlockFormat matrices) {
      * Bytes of all weights: of device memory for quantised matrices and where a device uploads, of host memory that it
      * reads in place otherwise.
      *
-     * @throws DuoException when the groups do not divide a matrix
+     * @throws DuoException when the groups do not divide a matrix, or the weights are more than any machine holds
      */
     public long bytes(Device device, ModelConfig config) {
         long bytes = 0;
         for (ModelTensors.Entry entry : ModelTensors.of(config)) {
-            bytes = Math.addExact(bytes, bytes(device, entry));
+            bytes += bytes(device, entry);
+            if (bytes > MOST_BYTES) {
+                throw new DuoException(config.file() + ": the weights of this shape take more than " + MOST_BYTES
+                        + " bytes; check its extents");
+            }
         }
         return bytes;
     }
