@@ -126,8 +126,15 @@ public final class Backends {
         try {
             return backend.open(options);
         } catch (IllegalArgumentException | IllegalStateException e) {
-            throw new DuoException("Backend " + backend.id() + ": " + e.getMessage(), e);
+            throw new DuoException(sentence(backend.id(), String.valueOf(e.getMessage())), e);
         }
+    }
+
+    /** A refusal that names its backend, once. */
+    private static String sentence(String id, String message) {
+        return message.startsWith("backend " + id + " ")
+                ? "B" + message.substring(1)
+                : "Backend " + id + ": " + message;
     }
 
     private static String label(Requirements requirements) {

@@ -33,7 +33,9 @@ class BackendsTest {
 
         @Override
         public Device open(Map<String, String> options) {
-            throw new IllegalArgumentException("unknown option " + options.keySet());
+            throw new IllegalArgumentException(
+                    (options.containsKey("device") ? "backend " + id + " has no option " : "unknown option ")
+                            + options.keySet());
         }
     }
 
@@ -115,6 +117,9 @@ class BackendsTest {
         refused(
                 () -> of(usable("a", 5)).open(REQUIREMENTS, Optional.empty(), Map.of("x", "1")),
                 "Backend a: unknown option [x]");
+        refused(
+                () -> of(usable("a", 5)).open(REQUIREMENTS, Optional.empty(), Map.of("device", "1")),
+                "Backend a has no option [device]");
     }
 
     private static void refused(Runnable action, String sentence) {
