@@ -22,6 +22,7 @@ import org.duoattention.core.json.JsonFile;
 import org.duoattention.core.load.Checkpoint;
 import org.duoattention.core.load.gguf.GgufModel;
 import org.duoattention.core.model.ModelConfig;
+import org.duoattention.core.model.ModelTensors;
 import org.duoattention.quant.checkpoint.PackedMatrix;
 import org.duoattention.quant.checkpoint.SafetensorsWriter;
 import org.duoattention.quant.weight.Floats;
@@ -72,8 +73,8 @@ public final class CheckpointQuantizer implements AutoCloseable {
     /**
      * Opens a checkpoint and decides what becomes of each tensor; writes nothing.
      *
-     * @throws DuoException when the checkpoint cannot be read, is quantised already, is in GGUF format, or has a matrix
-     *     that cannot be quantised as asked for
+     * @throws DuoException when the checkpoint cannot be read or is incomplete, is quantised already, is in GGUF format,
+     *     or has a matrix that cannot be quantised as asked for
      */
     public static CheckpointQuantizer open(Path model, QuantizationSettings settings) {
         if (GgufModel.isAt(model)) {
@@ -91,6 +92,11 @@ public final class CheckpointQuantizer implements AutoCloseable {
         }
         Checkpoint source = Checkpoint.open(model);
         try {
+            for (ModelTensors.Entry entry : ModelTensors.of(config)) {
+                source.get(
+                        entry.name(),
+                        entry.shape().stream().mapToLong(Long::longValue).toArray());
+            }
             return new CheckpointQuantizer(
                     model, config, settings, source, QuantizationPlan.of(model, source, config, settings));
         } catch (RuntimeException | Error e) {
