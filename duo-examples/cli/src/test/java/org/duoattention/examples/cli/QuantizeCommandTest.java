@@ -79,6 +79,38 @@ class QuantizeCommandTest {
         assertThat(out).doesNotExist();
     }
 
+    /** In steps of one token, as in decoding; the exact mode multiplies with the numbers as they are, like the reference backend. */
+    @Test
+    void activationsAreRoundedUnlessTheBackendIsToldNotTo() throws IOException {
+        Path text = Files.writeString(directory.resolve("text"), "It was the best of all the old days. ".repeat(20));
+        Path out = directory.resolve("out");
+        Cli.run("quantize", "--model", Cli.NANO.toString(), "--weights", "int4", "--quiet", "--out", out.toString())
+                .ok();
+        double reference = perplexity(out, text, "--backend cpu-scalar --backend-option threads=1");
+        double exact = perplexity(out, text, "--backend cpu --backend-option activations=exact");
+        double rounded = perplexity(out, text, "--backend cpu");
+        assertThat(Math.abs(exact / reference - 1)).isLessThan(1e-4).isLessThan(Math.abs(rounded / reference - 1) / 4);
+    }
+
+    private static double perplexity(Path model, Path text, String options) {
+        String line = "eval perplexity --quiet --json - --kv f32 --chunk 1 --model " + model + " --text " + text + " "
+                + options;
+        return Cli.run(line.split(" ")).ok().json().path("perplexity").doubleValue();
+    }
+
+    @Test
+    void aCheckpointThatLacksAMatrixIsRefused() {
+        Path model = CheckpointCopy.in(directory)
+                .header(header -> {
+                    header.set("other", header.get("model.layers.1.mlp.up_proj.weight"));
+                    header.remove("model.layers.1.mlp.up_proj.weight");
+                })
+                .directory;
+        assertThat(Cli.run("quantize", "--model", model.toString(), "--weights", "int4", "--out", directory + "/out")
+                        .sentence())
+                .contains("lack", "model.layers.1.mlp.up_proj.weight");
+    }
+
     @Test
     void aGgufFileIsRefusedForWhatItIs() throws IOException {
         Path file = Files.write(directory.resolve("m.gguf"), new byte[64]);
