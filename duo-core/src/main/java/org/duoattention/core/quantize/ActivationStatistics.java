@@ -33,12 +33,19 @@ public final class ActivationStatistics {
     private static final int WINDOW = 512;
     private static final int MOST_SAMPLES = 256;
     private static final int LEAST_SAMPLES = 32;
+    /** Channels whose products are kept: in a small model those of a whole layer, in a large one those of a group. */
+    private static final int LEAST_BLOCK = 128;
+
+    private static final int LARGEST_BLOCK = 512;
+    /** Bytes that the products of all layers may take together before blocks get smaller. */
+    private static final long PRODUCT_BYTES = 256L << 20;
     /** Bytes that the samples of all layers may take together. */
     private static final long SAMPLE_BYTES = 512L << 20;
 
     private final Map<String, Inputs> layers = new LinkedHashMap<>();
     private final int tokens;
     private final int samples;
+    private final int block;
 
     /** The inputs of one layer, or of the layers that share them. */
     static final class Inputs {
@@ -51,9 +58,9 @@ public final class ActivationStatistics {
         private int seen;
         private int taken;
 
-        Inputs(int width, int samples) {
+        Inputs(int width, int samples, int block) {
             this.magnitudes = new double[width];
-            this.moments = new InputMoments(width);
+            this.moments = new InputMoments(width, block);
             this.samples = samples;
             this.sampled = new float[Math.multiplyExact(width, samples)];
         }
@@ -101,9 +108,10 @@ public final class ActivationStatistics {
         }
     }
 
-    private ActivationStatistics(int tokens, int samples) {
+    private ActivationStatistics(int tokens, int samples, int block) {
         this.tokens = tokens;
         this.samples = samples;
+        this.block = block;
     }
 
     /**
@@ -124,7 +132,11 @@ public final class ActivationStatistics {
                         + config.shape().intermediateSize());
         long fitting = SAMPLE_BYTES / (Float.BYTES * widths);
         int samples = Math.min(ids.length, Math.clamp(fitting, LEAST_SAMPLES, MOST_SAMPLES));
-        ActivationStatistics statistics = new ActivationStatistics(ids.length, samples);
+        int block = LARGEST_BLOCK;
+        while (block > LEAST_BLOCK && Double.BYTES * widths * block > PRODUCT_BYTES) {
+            block /= 2;
+        }
+        ActivationStatistics statistics = new ActivationStatistics(ids.length, samples, block);
         HeadSet heads = HeadSet.range(config.shape().kvHeads());
         CachePlan plan = new CachePlan(
                 config.shape(),
@@ -154,7 +166,7 @@ public final class ActivationStatistics {
     }
 
     private void add(String layer, float[] values, int rows) {
-        layers.computeIfAbsent(layer, name -> new Inputs(values.length / rows, samples))
+        layers.computeIfAbsent(layer, name -> new Inputs(values.length / rows, samples, block))
                 .add(values, rows, tokens);
     }
 

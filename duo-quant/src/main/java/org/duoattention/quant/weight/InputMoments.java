@@ -1,28 +1,33 @@
 package org.duoattention.quant.weight;
 
+import java.util.Arrays;
+
 /**
- * Second moments of the inputs of a layer, {@code E[x_i x_j]}, for channels of the same block of {@link #BLOCK} consecutive
- * ones: enough to weigh errors and to let a weight make up for the rounding of the ones before it, with memory that grows
- * with the width and not with its square.
+ * Second moments of the inputs of a layer, {@code E[x_i x_j]}, for channels of the same block of consecutive
+ * ones: enough to weigh errors and to let a weight make up for the rounding of others, with memory that grows with the
+ * width and not with its square.
  *
  * <p>Immutable once filled.
  */
 public final class InputMoments {
-    /** Channels whose products are kept. */
-    public static final int BLOCK = 128;
     /** Added to the diagonal, as a fraction of its mean: keeps the factorisation stable, as in GPTQ. */
     private static final double DAMPING = 0.01;
 
     private final int width;
+    private final int block;
     private final double[][] blocks;
 
-    /** Moments of nothing yet. */
-    public InputMoments(int width) {
+    /**
+     * Moments of nothing yet.
+     *
+     * @param block channels whose products are kept: those of a block with each other
+     */
+    public InputMoments(int width, int block) {
         this.width = width;
-        this.blocks = new double[Math.ceilDiv(width, BLOCK)][];
-        for (int block = 0; block < blocks.length; block++) {
-            int size = size(block);
-            blocks[block] = new double[size * size];
+        this.block = block;
+        this.blocks = new double[Math.ceilDiv(width, block)][];
+        for (int b = 0; b < blocks.length; b++) {
+            blocks[b] = new double[Math.multiplyExact(size(b), size(b))];
         }
     }
 
@@ -31,17 +36,22 @@ public final class InputMoments {
         return width;
     }
 
-    private int size(int block) {
-        return Math.min(BLOCK, width - block * BLOCK);
+    /** Channels of a block; the last one may have fewer. */
+    int block() {
+        return block;
+    }
+
+    private int size(int index) {
+        return Math.min(block, width - index * block);
     }
 
     /** Adds one input, {@code width} numbers from an index on. */
     public void add(float[] x, int from) {
-        for (int block = 0; block < blocks.length; block++) {
-            int size = size(block);
-            int begin = from + block * BLOCK;
+        for (int b = 0; b < blocks.length; b++) {
+            int size = size(b);
+            int begin = from + b * block;
             for (int i = 0; i < size; i++) {
-                addScaled(blocks[block], i * size, x, begin, size, x[begin + i]);
+                addScaled(blocks[b], i * size, x, begin, size, x[begin + i]);
             }
         }
     }
@@ -54,13 +64,13 @@ public final class InputMoments {
 
     /** The moments of inputs that are divided by factors. */
     public InputMoments dividedBy(float[] factors) {
-        InputMoments divided = new InputMoments(width);
-        for (int block = 0; block < blocks.length; block++) {
-            int size = size(block);
+        InputMoments divided = new InputMoments(width, block);
+        for (int b = 0; b < blocks.length; b++) {
+            int size = size(b);
             for (int i = 0; i < size; i++) {
                 for (int j = 0; j < size; j++) {
-                    divided.blocks[block][i * size + j] = blocks[block][i * size + j]
-                            / ((double) factors[block * BLOCK + i] * factors[block * BLOCK + j]);
+                    divided.blocks[b][i * size + j] =
+                            blocks[b][i * size + j] / ((double) factors[b * block + i] * factors[b * block + j]);
                 }
             }
         }
@@ -69,24 +79,43 @@ public final class InputMoments {
 
     /** The square of a channel, up to a factor that all share. */
     double square(int channel) {
-        int block = channel / BLOCK;
-        int i = channel % BLOCK;
-        return blocks[block][i * size(block) + i];
+        int index = channel / block;
+        int i = channel % block;
+        return blocks[index][i * size(index) + i];
     }
 
     /**
-     * For every block of moments {@code H} the upper triangular {@code U} with {@code inverse(H) = transpose(U) U},
+     * The moments {@code H} of every block, damped, row-major, up to a factor per block, so that they are about 1 and fit
+     * into floats.
+     */
+    float[][] damped() {
+        float[][] damped = new float[blocks.length][];
+        for (int b = 0; b < blocks.length; b++) {
+            double[] h = damped(b);
+            double largest = Arrays.stream(h).max().orElse(1);
+            damped[b] = new float[h.length];
+            for (int i = 0; i < h.length; i++) {
+                damped[b][i] = (float) (h[i] / largest);
+            }
+        }
+        return damped;
+    }
+
+    /**
+     * For every block of damped moments {@code H} the upper triangular {@code U} with {@code inverse(H) = transpose(U) U},
      * row-major.
      */
     float[][] factors() {
         float[][] factors = new float[blocks.length][];
-        for (int block = 0; block < blocks.length; block++) {
-            factors[block] = factor(blocks[block].clone(), size(block));
+        for (int b = 0; b < blocks.length; b++) {
+            factors[b] = factor(damped(b), size(b));
         }
         return factors;
     }
 
-    private static float[] factor(double[] h, int n) {
+    private double[] damped(int index) {
+        double[] h = blocks[index].clone();
+        int n = size(index);
         double trace = 0;
         for (int i = 0; i < n; i++) {
             trace += h[i * n + i];
@@ -95,6 +124,10 @@ public final class InputMoments {
         for (int i = 0; i < n; i++) {
             h[i * n + i] += damping;
         }
+        return h;
+    }
+
+    private static float[] factor(double[] h, int n) {
         double[] inverse = inverse(cholesky(h, n), n);
         double[] lower = cholesky(inverse, n);
         float[] upper = new float[n * n];

@@ -33,9 +33,9 @@ public final class WeightQuantizer implements AutoCloseable {
      *
      * @param format bits, group and symmetry, with F16 scales; the group divides {@code columns}
      * @param values finite numbers, {@code rows * columns}, row after row; not changed
-     * @param inputs moments of the inputs that the rows will be multiplied with: errors are weighted by their squares, and
+     * @param inputs moments of the inputs that the rows will be multiplied with: errors are weighted by their squares,
      *     each weight makes up for the rounding of those before it in its block of channels (GPTQ, arXiv 2210.17323, within
-     *     blocks); {@code null} for round to nearest
+     *     blocks), and the result is improved by {@link RowRefinement}; {@code null} for round to nearest
      * @throws IllegalArgumentException when the group does not divide the row, or a number is not finite or too large for a
      *     binary16 scale; the message is the end of a sentence that starts with the tensor's name
      * @throws InterruptedException when the thread is interrupted while it waits
@@ -58,15 +58,13 @@ public final class WeightQuantizer implements AutoCloseable {
                 new byte[Math.toIntExact((long) rows * columns * format.bits() / 8)],
                 new short[rows * groups],
                 new byte[rows * groups]);
-        float @Nullable [] importance = inputs == null ? null : importance(inputs);
-        // Empty without inputs.
-        float[][] factors = inputs == null ? new float[0][] : inputs.factors();
+        @Nullable Knowledge known = inputs == null ? null : Knowledge.of(inputs);
         List<Future<?>> parts = new ArrayList<>();
         for (int part = 0; part < threads; part++) {
             int begin = (int) ((long) rows * part / threads);
             int end = (int) ((long) rows * (part + 1) / threads);
             if (begin < end) {
-                parts.add(workers.submit(() -> fill(result, values, importance, factors, begin, end)));
+                parts.add(workers.submit(() -> fill(result, values, known, begin, end)));
             }
         }
         try {
@@ -84,60 +82,85 @@ public final class WeightQuantizer implements AutoCloseable {
         return result;
     }
 
-    private static float[] importance(InputMoments inputs) {
-        // Sums of squares may be large; only their ratios count.
-        double largest = Double.MIN_NORMAL;
-        for (int i = 0; i < inputs.width(); i++) {
-            largest = Math.max(largest, inputs.square(i));
+    /**
+     * What is known of the inputs, in the forms that are used.
+     *
+     * @param block channels of a block
+     * @param importance of the squared error of each channel
+     * @param factors of the inverse of every block of moments
+     * @param moments the blocks
+     */
+    @SuppressWarnings("ArrayRecordComponent") // Read by worker threads, never compared.
+    private record Knowledge(int block, float[] importance, float[][] factors, float[][] moments) {
+        static Knowledge of(InputMoments inputs) {
+            // Sums of squares may be large; only their ratios count.
+            double largest = Double.MIN_NORMAL;
+            for (int i = 0; i < inputs.width(); i++) {
+                largest = Math.max(largest, inputs.square(i));
+            }
+            float[] importance = new float[inputs.width()];
+            for (int i = 0; i < importance.length; i++) {
+                importance[i] = (float) (inputs.square(i) / largest);
+            }
+            return new Knowledge(inputs.block(), importance, inputs.factors(), inputs.damped());
         }
-        float[] importance = new float[inputs.width()];
-        for (int i = 0; i < importance.length; i++) {
-            importance[i] = (float) (inputs.square(i) / largest);
-        }
-        return importance;
     }
 
-    private static void fill(
-            QuantizedRows result,
-            float[] values,
-            float @Nullable [] importance,
-            float[][] factors,
-            int begin,
-            int end) {
+    private static void fill(QuantizedRows result, float[] values, @Nullable Knowledge known, int begin, int end) {
         BlockFormat.Grouped format = result.format();
         int group = format.group();
         int columns = result.columns();
         GroupQuantizer quantizer = new GroupQuantizer(format);
+        @Nullable
+        RowRefinement refinement = known == null
+                ? null
+                : new RowRefinement(known.moments(), known.block(), columns, group, format.largestCode());
         float[] rest = new float[columns];
+        int[] codes = new int[columns];
+        float[] scales = new float[columns / group];
+        int[] zeros = new int[columns / group];
         for (int row = begin; row < end; row++) {
             System.arraycopy(values, row * columns, rest, 0, columns);
             for (int column = 0; column < columns; column++) {
-                int from = row * columns + column;
                 if (column % group == 0) {
-                    quantizer.fit(rest, column, group, importance, column);
-                    result.scales()[from / group] = Float.floatToFloat16(quantizer.scale());
-                    result.zeros()[from / group] = (byte) quantizer.zero();
+                    quantizer.fit(rest, column, group, known == null ? null : known.importance(), column);
+                    scales[column / group] = quantizer.scale();
+                    zeros[column / group] = quantizer.zero();
                 }
-                int code = quantizer.code(rest[column]);
-                if (format.bits() == 8) {
-                    result.codes()[from] = (byte) code;
-                } else if (column % 2 == 0) {
-                    result.codes()[from / 2] = (byte) code;
-                } else {
-                    result.codes()[from / 2] |= (byte) (code << 4);
+                codes[column] = quantizer.code(rest[column]);
+                if (known != null) {
+                    float error = rest[column] - (codes[column] - quantizer.zero()) * quantizer.scale();
+                    makeUp(rest, column, error, known.factors()[column / known.block()], known.block());
                 }
-                if (factors.length > 0) {
-                    float error = rest[column] - (code - quantizer.zero()) * quantizer.scale();
-                    makeUp(rest, column, error, factors[column / InputMoments.BLOCK]);
-                }
+            }
+            if (refinement != null) {
+                refinement.refine(values, row * columns, codes, scales, zeros);
+            }
+            store(result, row, codes, scales, zeros);
+        }
+    }
+
+    private static void store(QuantizedRows result, int row, int[] codes, float[] scales, int[] zeros) {
+        for (int group = 0; group < scales.length; group++) {
+            result.scales()[row * scales.length + group] = Float.floatToFloat16(scales[group]);
+            result.zeros()[row * scales.length + group] = (byte) zeros[group];
+        }
+        for (int column = 0; column < codes.length; column++) {
+            int at = row * codes.length + column;
+            if (result.format().bits() == 8) {
+                result.codes()[at] = (byte) codes[column];
+            } else if (column % 2 == 0) {
+                result.codes()[at / 2] = (byte) codes[column];
+            } else {
+                result.codes()[at / 2] |= (byte) (codes[column] << 4);
             }
         }
     }
 
     /** Changes the weights after a column of its block such that the output changes least for an error in the column. */
-    private static void makeUp(float[] rest, int column, float error, float[] upper) {
-        int first = column / InputMoments.BLOCK * InputMoments.BLOCK;
-        int size = Math.min(InputMoments.BLOCK, rest.length - first);
+    private static void makeUp(float[] rest, int column, float error, float[] upper, int block) {
+        int first = column / block * block;
+        int size = Math.min(block, rest.length - first);
         int at = (column - first) * size;
         float factor = error / upper[at + column - first];
         for (int i = column - first + 1; i < size; i++) {
