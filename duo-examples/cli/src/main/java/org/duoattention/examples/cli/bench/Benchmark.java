@@ -16,6 +16,8 @@ import org.duoattention.examples.cli.machine.Team;
 public final class Benchmark {
     /** Limits are measured so often before the first use, because the compiler needs some runs. */
     private static final int WARM_UP_RUNS = 20;
+    /** A setting of a peer that takes so many times as long as its best one is not measured again. */
+    private static final double HOPELESS = 2;
 
     /**
      * Everything that was measured.
@@ -85,6 +87,9 @@ public final class Benchmark {
         List<Samples> all = taking(span.end());
         for (int repeat = 0; repeat < repeats; repeat++) {
             for (Samples samples : all) {
+                if (repeat > 0 && samples.isHopeless(all)) {
+                    continue;
+                }
                 samples.limits(stream, peak);
                 samples.add(samples.contender.prefill(span), samples.contender.prefillWork(span));
             }
@@ -103,6 +108,9 @@ public final class Benchmark {
         }
         for (int repeat = 0; repeat < repeats; repeat++) {
             for (Samples samples : all) {
+                if (repeat > 0 && samples.isHopeless(all)) {
+                    continue;
+                }
                 samples.limits(stream, peak);
                 samples.add(samples.contender.decode(tokens), samples.contender.decodeWork(depth));
             }
@@ -144,6 +152,15 @@ public final class Benchmark {
 
         Samples(Contender contender) {
             this.contender = contender;
+        }
+
+        /** Whether another setting of the same engine makes this one not worth the time: minutes each at depth. */
+        boolean isHopeless(List<Samples> all) {
+            Contender.Identity own = contender.identity();
+            return contender.onlyBestSettingCounts()
+                    && all.stream()
+                            .filter(other -> other.contender.identity().engine().equals(own.engine()))
+                            .anyMatch(other -> median(seconds) > HOPELESS * median(other.seconds));
         }
 
         void limits(ReadStream stream, PeakFlops peak) {

@@ -28,6 +28,11 @@ public interface Contender extends AutoCloseable {
         return true;
     }
 
+    /** Whether its settings are tried for the fastest of them only, so that slow ones need not be repeated. */
+    default boolean onlyBestSettingCounts() {
+        return false;
+    }
+
     /** Runs everything once that is to be measured, on a small scale. */
     default void warmUp() {}
 

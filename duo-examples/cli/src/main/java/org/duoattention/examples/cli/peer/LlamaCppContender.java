@@ -74,6 +74,11 @@ public final class LlamaCppContender implements Contender {
     }
 
     @Override
+    public boolean onlyBestSettingCounts() {
+        return true;
+    }
+
+    @Override
     public void warmUp() {
         prefill(new Span(0, SPARE_TOKENS));
         truncate(0);
