@@ -147,9 +147,10 @@ public final class ActivationAwareScaling {
         for (int step = 0; step <= STEPS; step++) {
             float[] candidate = factors(magnitudes, (double) step / STEPS);
             float[] spread = spread(candidate, inputs.width(), repeats);
+            InputMoments moments = inputs.moments().dividedBy(spread);
             double error = 0;
             for (SampledLinear linear : linears) {
-                error += error(linear, inputs, spread);
+                error += error(linear, inputs, moments, spread);
             }
             if (error < least) {
                 least = error;
@@ -183,7 +184,8 @@ public final class ActivationAwareScaling {
         return spread;
     }
 
-    private double error(SampledLinear linear, ActivationStatistics.Inputs inputs, float[] factors)
+    private double error(
+            SampledLinear linear, ActivationStatistics.Inputs inputs, InputMoments moments, float[] factors)
             throws InterruptedException {
         int width = inputs.width();
         float[] scaled = linear.weights().clone();
@@ -192,12 +194,7 @@ public final class ActivationAwareScaling {
                 scaled[row * width + i] *= factors[i];
             }
         }
-        QuantizedRows quantized = quantizer.quantize(
-                format.forRows(width),
-                scaled,
-                linear.rows(),
-                width,
-                inputs.moments().dividedBy(factors));
+        QuantizedRows quantized = quantizer.quantize(format.forRows(width), scaled, linear.rows(), width, moments);
         return linear.error(quantized, factors, inputs);
     }
 

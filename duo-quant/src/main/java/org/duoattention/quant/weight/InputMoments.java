@@ -128,56 +128,61 @@ public final class InputMoments {
     }
 
     private static float[] factor(double[] h, int n) {
-        double[] inverse = inverse(cholesky(h, n), n);
-        double[] lower = cholesky(inverse, n);
-        float[] upper = new float[n * n];
+        double[] upper = cholesky(inverse(cholesky(h, n), n), n);
+        float[] factor = new float[n * n];
         for (int i = 0; i < n; i++) {
-            for (int j = 0; j <= i; j++) {
-                upper[j * n + i] = (float) lower[i * n + j];
+            for (int j = i; j < n; j++) {
+                factor[i * n + j] = (float) upper[i * n + j];
             }
         }
-        return upper;
+        return factor;
     }
 
-    /** The lower triangular L with {@code h = L transpose(L)}. */
+    /**
+     * The upper triangular U with {@code h = transpose(U) U}; what is below the diagonal means nothing. Row after row is
+     * taken from those below it, so that the inner loop adds and does not sum.
+     *
+     * @param h symmetric; overwritten
+     */
     private static double[] cholesky(double[] h, int n) {
-        double[] lower = new double[n * n];
-        for (int i = 0; i < n; i++) {
-            for (int j = 0; j <= i; j++) {
-                double sum = h[i * n + j];
-                for (int k = 0; k < j; k++) {
-                    sum -= lower[i * n + k] * lower[j * n + k];
-                }
-                lower[i * n + j] = i == j ? Math.sqrt(Math.max(sum, Double.MIN_NORMAL)) : sum / lower[j * n + j];
+        for (int k = 0; k < n; k++) {
+            double pivot = Math.sqrt(Math.max(h[k * n + k], Double.MIN_NORMAL));
+            for (int j = k; j < n; j++) {
+                h[k * n + j] /= pivot;
+            }
+            h[k * n + k] = pivot;
+            for (int i = k + 1; i < n; i++) {
+                addRow(h, i * n, -h[k * n + i], h, k * n, i, n);
             }
         }
-        return lower;
+        return h;
     }
 
-    private static double[] inverse(double[] lower, int n) {
-        double[] columns = new double[n * n];
+    /** The inverse of {@code transpose(U) U}: the inverse of {@code transpose(U)}, then its transpose times itself. */
+    private static double[] inverse(double[] upper, int n) {
+        double[] lower = new double[n * n];
         double[] inverse = new double[n * n];
-        // The inverse of L, row by row, then its transpose times itself.
         for (int i = 0; i < n; i++) {
-            columns[i * n + i] = 1 / lower[i * n + i];
-            for (int j = 0; j < i; j++) {
-                double sum = 0;
-                for (int k = j; k < i; k++) {
-                    sum -= lower[i * n + k] * columns[k * n + j];
-                }
-                columns[i * n + j] = sum / lower[i * n + i];
+            lower[i * n + i] = 1;
+            for (int k = 0; k < i; k++) {
+                addRow(lower, i * n, -upper[k * n + i], lower, k * n, 0, k + 1);
             }
-        }
-        for (int i = 0; i < n; i++) {
             for (int j = 0; j <= i; j++) {
-                double sum = 0;
-                for (int k = i; k < n; k++) {
-                    sum += columns[k * n + i] * columns[k * n + j];
-                }
-                inverse[i * n + j] = sum;
-                inverse[j * n + i] = sum;
+                lower[i * n + j] /= upper[i * n + i];
             }
         }
+        for (int k = 0; k < n; k++) {
+            for (int i = 0; i <= k; i++) {
+                addRow(inverse, i * n, lower[k * n + i], lower, k * n, i, k + 1);
+            }
+        }
+        // Only the upper half is filled, and only that is read.
         return inverse;
+    }
+
+    private static void addRow(double[] to, int at, double factor, double[] from, int row, int begin, int end) {
+        for (int j = begin; j < end; j++) {
+            to[at + j] += factor * from[row + j];
+        }
     }
 }

@@ -51,12 +51,11 @@ final class RowRefinement {
      * @param zeros the code for zero of every group
      */
     void refine(float[] values, int from, int[] codes, float[] scales, int[] zeros) {
+        Arrays.fill(slopes, 0);
+        for (int i = 0; i < codes.length; i++) {
+            addColumn(i, values[from + i] - (codes[i] - zeros[i / group]) * scales[i / group], slopes);
+        }
         for (int sweep = 0; sweep < SWEEPS; sweep++) {
-            // Anew in every sweep, so that rounding does not add up.
-            Arrays.fill(slopes, 0);
-            for (int i = 0; i < codes.length; i++) {
-                addColumn(i, values[from + i] - (codes[i] - zeros[i / group]) * scales[i / group], slopes);
-            }
             boolean changed = false;
             for (int g = 0; g < scales.length; g++) {
                 changed |= rescale(g, codes, scales, zeros[g]);

@@ -20,6 +20,10 @@ import org.jspecify.annotations.Nullable;
 public final class WeightQuantizer implements AutoCloseable {
     private final ExecutorService workers;
     private final int threads;
+    /** Those of the last call: layers that share an input, and pieces of a matrix, follow each other. */
+    private @Nullable InputMoments lastInputs;
+
+    private @Nullable Knowledge lastKnown;
 
     /** A quantiser with that many threads. */
     public WeightQuantizer(int threads) {
@@ -58,7 +62,7 @@ public final class WeightQuantizer implements AutoCloseable {
                 new byte[Math.toIntExact((long) rows * columns * format.bits() / 8)],
                 new short[rows * groups],
                 new byte[rows * groups]);
-        @Nullable Knowledge known = inputs == null ? null : Knowledge.of(inputs);
+        @Nullable Knowledge known = knowledge(inputs);
         List<Future<?>> parts = new ArrayList<>();
         for (int part = 0; part < threads; part++) {
             int begin = (int) ((long) rows * part / threads);
@@ -80,6 +84,14 @@ public final class WeightQuantizer implements AutoCloseable {
             parts.forEach(part -> part.cancel(true));
         }
         return result;
+    }
+
+    private @Nullable Knowledge knowledge(@Nullable InputMoments inputs) {
+        if (inputs != lastInputs) {
+            lastKnown = inputs == null ? null : Knowledge.of(inputs);
+            lastInputs = inputs;
+        }
+        return lastKnown;
     }
 
     /**
