@@ -25,7 +25,7 @@ import org.duoattention.api.model.HeadSet;
  *   <li>that an append precedes each attend, with nothing between them that moves slots, and that at most {@code
  *       maxChunk} tokens are appended between two evictions or compactions;
  *   <li>that {@code attendAll} is given every KV head once;
- *   <li>that the targets of downloads and saves are alive at the next synchronize. Until then they hold NaN.
+ *   <li>that the targets of downloads, selections and saves are alive at the next synchronize. Until then they hold NaN.
  * </ul>
  */
 final class AssertingStream implements ComputeStream {
@@ -188,6 +188,14 @@ final class AssertingStream implements ComputeStream {
         apart(to, from);
         apart(to, scale);
         delegate.addRmsNorm(sum.delegate(), from.delegate(), scale.delegate(), epsilon, to.delegate());
+    }
+
+    @Override
+    public void topK(Tensor x, int k, MemorySegment indices, MemorySegment values) {
+        checkUse();
+        AssertingTensor from = input(x);
+        shapes(() -> StreamShapes.topK(from.spec(), k, indices.byteSize(), values.byteSize()));
+        delegate.topK(from.delegate(), k, staged(indices), staged(values));
     }
 
     // Cache and attention

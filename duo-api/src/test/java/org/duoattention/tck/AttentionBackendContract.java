@@ -32,6 +32,14 @@ public abstract class AttentionBackendContract extends BackendUnderTest {
     }
 
     @Nested
+    class Selection extends TopKTopic {
+        @Override
+        ContractSubject subject() {
+            return contractSubject();
+        }
+    }
+
+    @Nested
     class Attention extends AttentionTopic {
         @Override
         ContractSubject subject() {

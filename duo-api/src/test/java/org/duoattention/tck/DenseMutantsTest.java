@@ -2,12 +2,14 @@ package org.duoattention.tck;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
 import org.duoattention.api.backend.Projection;
+import org.duoattention.api.tensor.DType;
 import org.junit.jupiter.api.Test;
 import org.junit.platform.launcher.listeners.TestExecutionSummary;
 
@@ -25,6 +27,7 @@ class DenseMutantsTest extends Mutants {
     void define() {
         transfers();
         denseOperations();
+        selections();
     }
 
     private void transfers() {
@@ -97,7 +100,7 @@ class DenseMutantsTest extends Mutants {
                         call.stream().synchronize();
                         double[] numbers = out.read().clone();
                         for (int i = 0; i < numbers.length; i++) {
-                            numbers[i] = HalfPrecision.round(org.duoattention.api.tensor.DType.F16, numbers[i]);
+                            numbers[i] = HalfPrecision.round(DType.F16, numbers[i]);
                         }
                         out.write(numbers);
                     }
@@ -138,6 +141,63 @@ class DenseMutantsTest extends Mutants {
                 "accepts any shape",
                 swallowing(IllegalArgumentException.class, "embed", "rmsNorm", "linear", "rope", "swiGlu", "add"),
                 "shapesThatDoNotFitAreRefused");
+    }
+
+    private void selections() {
+        stream("prefers the later of equals", largest(Selections::laterOfEquals), "largestOfEachRow");
+        stream("has NaN as the least", largest(Selections::withoutNan), "largestOfEachRow");
+        stream("gives zeros one sign", largest(Selections::unsignedZeros), "largestOfEachRow");
+        stream("selects in the first row only", largest(Selections::firstRow), "manyRows");
+        stream(
+                "selects any number",
+                swallowing(IllegalArgumentException.class, "topK"),
+                "selectionsThatAreNotPossibleAreRefused");
+    }
+
+    /** What is wrong with a selection that has arrived. */
+    private interface Selections {
+        void change(int k, MemorySegment indices, MemorySegment values);
+
+        static void laterOfEquals(int k, MemorySegment indices, MemorySegment values) {
+            for (int i = 1; i < k; i++) {
+                if (HostNumbers.get(DType.F32, values, i) == HostNumbers.get(DType.F32, values, i - 1)) {
+                    int first = HostNumbers.getInt(indices, i - 1);
+                    HostNumbers.setInt(indices, i - 1, HostNumbers.getInt(indices, i));
+                    HostNumbers.setInt(indices, i, first);
+                }
+            }
+        }
+
+        static void withoutNan(int k, MemorySegment indices, MemorySegment values) {
+            for (int i = 0; i < values.byteSize() / 4; i++) {
+                if (Double.isNaN(HostNumbers.get(DType.F32, values, i))) {
+                    HostNumbers.set(DType.F32, values, i, Double.NEGATIVE_INFINITY);
+                }
+            }
+        }
+
+        static void unsignedZeros(int k, MemorySegment indices, MemorySegment values) {
+            for (int i = 0; i < values.byteSize() / 4; i++) {
+                HostNumbers.set(DType.F32, values, i, HostNumbers.get(DType.F32, values, i) + 0.0);
+            }
+        }
+
+        static void firstRow(int k, MemorySegment indices, MemorySegment values) {
+            for (int i = k; i < values.byteSize() / 4; i++) {
+                HostNumbers.setInt(indices, i, HostNumbers.getInt(indices, i % k));
+            }
+        }
+    }
+
+    private static Mutation largest(Selections change) {
+        return call -> {
+            Object result = call.proceed();
+            if (call.is("topK")) {
+                call.stream().synchronize();
+                change.change(call.<Integer>argument(1), call.argument(2), call.argument(3));
+            }
+            return result;
+        };
     }
 
     private static final class LateUploads implements Mutation {

@@ -51,6 +51,8 @@ final class EveryOperation {
         calls.put("swiGlu", stream -> stream.swiGlu(square, square, other));
         calls.put("add", stream -> stream.add(square, other));
         calls.put("addRmsNorm", stream -> stream.addRmsNorm(other, square, vector, 1e-5f, third));
+        MemorySegment largest = rig.arena.allocate(8 * 3 * 4, 4);
+        calls.put("topK", stream -> stream.topK(square, 3, host.asSlice(0, largest.byteSize()), largest));
         calls.put("append", stream -> stream.append(slab, square, square));
         calls.put("attend", stream -> stream.attend(slab, square, 1, PrefillMode.UPSTREAM, other));
         calls.put("attendAll", stream -> stream.attendAll(List.of(slab), square, 1, PrefillMode.UPSTREAM, other));

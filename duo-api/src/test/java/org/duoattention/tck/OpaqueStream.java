@@ -20,6 +20,7 @@ import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.ScoreSpec;
 import org.duoattention.api.cache.SlotTable;
 import org.duoattention.api.model.ModelShape;
+import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.TensorSpec;
 
 /**
@@ -152,6 +153,29 @@ final class OpaqueStream implements ComputeStream {
         OpaqueTensor from = dense(x);
         StreamShapes.same("add", to.spec(), from.spec());
         queue.add(() -> to.write(OracleMath.add(to.read(), from.read())));
+    }
+
+    @Override
+    public void topK(Tensor x, int k, MemorySegment indices, MemorySegment values) {
+        checkUse();
+        OpaqueTensor from = dense(x);
+        StreamShapes.topK(from.spec(), k, indices.byteSize(), values.byteSize());
+        int width = (int) from.spec().extent(1);
+        indices.fill((byte) 0xff);
+        values.fill((byte) 0xff);
+        queue.add(() -> {
+            double[] numbers = from.read().clone();
+            deliveries.add(() -> {
+                for (int row = 0; row < numbers.length / width; row++) {
+                    int[] columns = OracleMath.topK(numbers, row * width, width, k);
+                    for (int rank = 0; rank < k; rank++) {
+                        int at = row * k + rank;
+                        HostNumbers.setInt(indices, at, columns[rank]);
+                        HostNumbers.set(DType.F32, values, at, numbers[row * width + columns[rank]]);
+                    }
+                }
+            });
+        });
     }
 
     // Cache and attention

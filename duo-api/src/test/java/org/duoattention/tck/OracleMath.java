@@ -1,6 +1,8 @@
 package org.duoattention.tck;
 
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.stream.IntStream;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.backend.Rope;
 import org.duoattention.api.cache.Retention;
@@ -95,6 +97,27 @@ public final class OracleMath {
             out[i] = a[i] + b[i];
         }
         return out;
+    }
+
+    /**
+     * The indices of the k largest elements of a row that begins at {@code from}, the largest first: NaN before all numbers,
+     * the lower index before its equals.
+     */
+    public static int[] topK(double[] x, int from, int width, int k) {
+        Comparator<Integer> falling = (a, b) -> {
+            double first = x[from + a];
+            double second = x[from + b];
+            if (Double.isNaN(first) || Double.isNaN(second)) {
+                return Boolean.compare(Double.isNaN(second), Double.isNaN(first));
+            }
+            return first == second ? 0 : first > second ? -1 : 1;
+        };
+        return IntStream.range(0, width)
+                .boxed()
+                .sorted(falling.thenComparing(Comparator.naturalOrder()))
+                .limit(k)
+                .mapToInt(Integer::intValue)
+                .toArray();
     }
 
     /** Whether the query at position {@code i} sees the token at position {@code j} of a slab that is evicted after

@@ -86,23 +86,42 @@ final class Rig implements AutoCloseable {
 
     /** The numbers of a tensor, downloaded to an odd address between guard bytes that must stay. */
     double[] download(Tensor tensor) {
-        long bytes = tensor.spec().byteSize();
-        MemorySegment memory = arena.allocate(bytes + 2 * GUARD_BYTES + 1, 16);
-        memory.fill(GUARD);
-        MemorySegment target = memory.asSlice(GUARD_BYTES + 1, bytes);
-        stream.download(tensor, target);
+        HostTarget target = new HostTarget(tensor.spec().byteSize());
+        stream.download(tensor, target.segment);
         stream.synchronize();
-        assertThat(onlyGuards(memory.asSlice(0, GUARD_BYTES + 1)))
-                .as("the bytes before the target of a download of %s are untouched", tensor.spec())
-                .isTrue();
-        assertThat(onlyGuards(memory.asSlice(GUARD_BYTES + 1 + bytes)))
-                .as("the bytes after the target of a download of %s are untouched", tensor.spec())
-                .isTrue();
+        target.checkGuards("a download of " + tensor.spec());
         double[] numbers = new double[(int) tensor.spec().elements()];
         for (int i = 0; i < numbers.length; i++) {
-            numbers[i] = HostNumbers.get(tensor.spec().dtype(), target, i);
+            numbers[i] = HostNumbers.get(tensor.spec().dtype(), target.segment, i);
         }
         return numbers;
+    }
+
+    /** Host memory at an odd address between guard bytes that must stay; guard bytes too until something is written. */
+    final class HostTarget {
+        final MemorySegment segment;
+        private final MemorySegment memory;
+
+        HostTarget(long bytes) {
+            memory = arena.allocate(bytes + 2 * GUARD_BYTES + 1, 16);
+            memory.fill(GUARD);
+            segment = memory.asSlice(GUARD_BYTES + 1, bytes);
+        }
+
+        void checkGuards(String what) {
+            assertThat(onlyGuards(memory.asSlice(0, GUARD_BYTES + 1)))
+                    .as("the bytes before the target of %s are untouched", what)
+                    .isTrue();
+            assertThat(onlyGuards(memory.asSlice(GUARD_BYTES + 1 + segment.byteSize())))
+                    .as("the bytes after the target of %s are untouched", what)
+                    .isTrue();
+        }
+
+        void checkUntouched(String what) {
+            assertThat(onlyGuards(memory))
+                    .as("the target of %s is untouched", what)
+                    .isTrue();
+        }
     }
 
     private static boolean onlyGuards(MemorySegment bytes) {

@@ -1,6 +1,7 @@
 package org.duoattention.tck;
 
 import java.util.Optional;
+import org.duoattention.api.backend.ComputeStream;
 import org.duoattention.api.backend.Rope;
 import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.tensor.DType;
@@ -50,6 +51,14 @@ final class StreamShapes {
             check(tensor.equals(tensors[0]), operation + " of " + tensors[0] + " and " + tensor);
         }
         activations(operation, tensors);
+    }
+
+    static void topK(TensorSpec x, int k, long indexBytes, long valueBytes) {
+        String shapes = "top " + k + " of " + x + " to " + indexBytes + " and " + valueBytes + " bytes";
+        check(x.rank() == 2 && k >= 1 && k <= Math.min(x.extent(1), ComputeStream.MAX_TOP_K), shapes);
+        long bytes = Math.multiplyExact(Integer.BYTES * (long) k, x.rows());
+        check(indexBytes == bytes && valueBytes == bytes, shapes);
+        activations(shapes, x);
     }
 
     static void append(SlabSpec slab, TensorSpec k, TensorSpec v) {

@@ -20,6 +20,9 @@ import org.duoattention.api.cache.SlotTable;
  * argument: {@link IllegalStateException}.
  */
 public interface ComputeStream extends AutoCloseable {
+    /** The largest {@code k} of {@link #topK}. */
+    int MAX_TOP_K = 1024;
+
     // Transfers
 
     /**
@@ -90,6 +93,20 @@ public interface ComputeStream extends AutoCloseable {
 
     /** {@code target += x}, both F32 of the same shape. */
     void add(Tensor target, Tensor x);
+
+    /**
+     * The {@code k} largest elements of every row, the largest first, and of equal ones the one with the lower index. Zeros
+     * of both signs are equal. NaN comes before everything else, so that a caller who looks at the first value sees it.
+     * The targets may have any alignment; they hold the result after the next {@link #synchronize} and must stay alive
+     * until then.
+     *
+     * @param x F32 {@code [rows, width]}
+     * @param k 1 to the lesser of {@code width} and {@link #MAX_TOP_K}
+     * @param indices I32 {@code [rows, k]} in host memory: where in its row each element is
+     * @param values F32 {@code [rows, k]} in host memory: the elements themselves, bit by bit
+     * @throws IllegalArgumentException when {@code k} is out of range or a target has another size
+     */
+    void topK(Tensor x, int k, MemorySegment indices, MemorySegment values);
 
     // Cache and attention
 

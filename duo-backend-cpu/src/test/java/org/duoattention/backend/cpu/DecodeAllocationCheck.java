@@ -52,6 +52,7 @@ class DecodeAllocationCheck {
     private static final int HEADS = 4;
     private static final ModelShape SHAPE = new ModelShape(1, 256, 2 * HEADS, HEADS, 64, 384, 10);
     private static final int LENGTH = 4096;
+    private static final int LARGEST = 40;
 
     private final Random random = new Random(3);
 
@@ -122,6 +123,8 @@ class DecodeAllocationCheck {
         private final Projection output;
         private final Projection down;
         private final List<Slab> slabs;
+        private final MemorySegment indices;
+        private final MemorySegment values;
         private final Rope rope = new Rope(new double[SHAPE.headDim() / 2], 1);
 
         Step(Device device, ComputeStream stream, Arena arena, BlockFormat weights, BlockFormat kv, HeadSet retrieval) {
@@ -129,6 +132,8 @@ class DecodeAllocationCheck {
             this.stream = stream;
             this.arena = arena;
             this.weights = weights;
+            indices = arena.allocate(4 * LARGEST, 4);
+            values = arena.allocate(4 * LARGEST, 4);
             norm = device.allocate(TensorSpec.of(DType.F32, SHAPE.hiddenSize()));
             hidden = row(SHAPE.hiddenSize());
             normed = row(SHAPE.hiddenSize());
@@ -209,6 +214,7 @@ class DecodeAllocationCheck {
             stream.linears(normed, gateAndUp);
             stream.swiGlu(gate, up, gate);
             stream.linear(gate, down);
+            stream.topK(delta, LARGEST, indices, values);
         }
     }
 }

@@ -1,6 +1,7 @@
 package org.duoattention.backend.cuda;
 
 import java.lang.foreign.MemorySegment;
+import org.duoattention.api.backend.ComputeStream;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Rope;
 import org.duoattention.api.backend.Tensor;
@@ -112,6 +113,23 @@ final class Arguments {
         }
         sameOrApart(out, x);
         apart(out, weight);
+    }
+
+    /** Checks how many of the largest elements of every row are asked for, and where they go. */
+    static void topK(CudaTensor x, int k, MemorySegment indices, MemorySegment values) {
+        long most = Math.min(x.spec().extent(1), ComputeStream.MAX_TOP_K);
+        if (!(k >= 1 && k <= most)) {
+            throw illegal("the " + k + " largest of each row of " + x.spec() + ": 1 to " + most + " are possible");
+        }
+        if (x.spec().extent(1) > Integer.MAX_VALUE) {
+            throw illegal("the indices in a row of " + x.spec() + " do not fit in 32 bits");
+        }
+        long bytes = Integer.BYTES * k * x.spec().extent(0);
+        if (indices.byteSize() != bytes || values.byteSize() != bytes) {
+            throw illegal("the " + k + " largest of each row of " + x.spec() + " take " + bytes
+                    + " bytes of indices and as many of values, the host segments have " + indices.byteSize() + " and "
+                    + values.byteSize());
+        }
     }
 
     /** Checks that heads of {@code headDim} with these pairs divide the rows. */

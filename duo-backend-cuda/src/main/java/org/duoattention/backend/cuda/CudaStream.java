@@ -34,6 +34,7 @@ final class CudaStream implements ComputeStream {
     private final Arguments arguments;
     private final DenseOperations dense;
     private final Linears linears;
+    private final Selection selection;
     private final CudaGradients gradients;
     private boolean closed;
 
@@ -44,6 +45,7 @@ final class CudaStream implements ComputeStream {
         this.arguments = new Arguments(device);
         this.dense = new DenseOperations(device, launches);
         this.linears = new Linears(device, launches);
+        this.selection = new Selection(device, launches);
         this.gradients = new CudaGradients(
                 () -> {
                     requireOpen();
@@ -218,6 +220,17 @@ final class CudaStream implements ComputeStream {
     }
 
     @Override
+    public void topK(Tensor x, int k, MemorySegment indices, MemorySegment values) {
+        requireOpen();
+        CudaTensor input = arguments.activation("x", x);
+        Arguments.topK(input, k, indices, values);
+        synchronized (launches) {
+            launches.begin(0);
+            selection.topK(input, k, indices, values);
+        }
+    }
+
+    @Override
     public void append(Slab slab, Tensor k, Tensor v) {
         requireOpen();
         CudaTensor keys = arguments.activation("k", k);
@@ -330,6 +343,7 @@ final class CudaStream implements ComputeStream {
             launches.close();
         } finally {
             dense.close();
+            selection.close();
         }
     }
 

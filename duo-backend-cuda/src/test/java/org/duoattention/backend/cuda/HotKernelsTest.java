@@ -38,8 +38,11 @@ import org.junit.jupiter.params.provider.CsvSource;
  * with its heads, but narrower, on the emulated driver.
  */
 class HotKernelsTest {
-    /** Four query heads of 128 to a KV head, and two KV heads: one retrieves, one streams. */
-    private static final ModelShape SHAPE = new ModelShape(1, 64, 8, 2, 128, 64, 64);
+    /**
+     * Four query heads of 128 to a KV head, and two KV heads: one retrieves, one streams. More tokens than one block chooses
+     * from.
+     */
+    private static final ModelShape SHAPE = new ModelShape(1, 64, 8, 2, 128, 64, 2112);
 
     private static final int CHUNK = 24;
     private static final List<Integer> STEPS = List.of(CHUNK, 1, 3, 6, 1);
@@ -165,8 +168,15 @@ class HotKernelsTest {
             stream.swiGlu(gate, up, gate);
             stream.linear(gate, linear(hidden, SHAPE.intermediateSize(), delta));
             stream.add(residual, delta);
-            stream.linear(normed, linear(SHAPE.vocabSize(), hidden, activations(tokens, SHAPE.vocabSize())));
+            Tensor logits = activations(1, SHAPE.vocabSize());
+            stream.linear(normed.rows(tokens - 1, 1), linear(SHAPE.vocabSize(), hidden, logits));
+            choose(logits, 1);
+            choose(logits, 40);
             stream.synchronize();
+        }
+
+        private void choose(Tensor logits, int k) {
+            stream.topK(logits, k, arena.allocate(4L * k), arena.allocate(4L * k));
         }
 
         @Override

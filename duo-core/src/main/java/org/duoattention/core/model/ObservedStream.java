@@ -101,6 +101,11 @@ public final class ObservedStream implements ComputeStream {
     }
 
     @Override
+    public void topK(Tensor x, int k, MemorySegment indices, MemorySegment values) {
+        below.topK(x, k, indices, values);
+    }
+
+    @Override
     public void append(Slab slab, Tensor k, Tensor v) {
         below.append(slab, k, v);
     }

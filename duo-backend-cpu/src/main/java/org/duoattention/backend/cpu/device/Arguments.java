@@ -1,6 +1,7 @@
 package org.duoattention.backend.cpu.device;
 
 import java.lang.foreign.MemorySegment;
+import org.duoattention.api.backend.ComputeStream;
 import org.duoattention.api.backend.Projection;
 import org.duoattention.api.backend.Rope;
 import org.duoattention.api.backend.Slab;
@@ -132,6 +133,20 @@ final class Arguments {
     static void hostBytes(MemorySegment host, long bytes, String what) {
         if (host.byteSize() != bytes) {
             throw illegal(what + " takes " + bytes + " bytes, the host segment has " + host.byteSize());
+        }
+    }
+
+    /** Checks how many of the largest elements of every row are asked for, and where they go. */
+    static void topK(CpuTensor x, int k, MemorySegment indices, MemorySegment values) {
+        long most = Math.min(x.spec().extent(1), ComputeStream.MAX_TOP_K);
+        if (!(k >= 1 && k <= most)) {
+            throw illegal("the " + k + " largest of each row of " + x.spec() + ": 1 to " + most + " are possible");
+        }
+        long bytes = Integer.BYTES * k * x.spec().extent(0);
+        if (indices.byteSize() != bytes || values.byteSize() != bytes) {
+            throw illegal("the " + k + " largest of each row of " + x.spec() + " take " + bytes
+                    + " bytes of indices and as many of values, the host segments have " + indices.byteSize() + " and "
+                    + values.byteSize());
         }
     }
 

@@ -44,6 +44,7 @@ final class CpuStream implements ComputeStream {
     private final RopeTables ropeTables;
     private final Workspace partials = new Workspace();
     private final PackedInput packed = new PackedInput();
+    private final LargestOfRow largest = new LargestOfRow();
     private final CpuGradients gradients;
     private boolean closed;
 
@@ -295,6 +296,17 @@ final class CpuStream implements ComputeStream {
                 kernels.rmsNorm(sum.matrix(), scale.matrix(), epsilon, result.matrix(), row, row + 1, workspace);
             }
         });
+    }
+
+    @Override
+    public void topK(Tensor x, int k, MemorySegment indices, MemorySegment values) {
+        requireOpen();
+        CpuTensor input = arguments.activation("x", x);
+        Arguments.topK(input, k, indices, values);
+        for (long row = 0; row < input.spec().extent(0); row++) {
+            largest.of(input.matrix(), row, k);
+            largest.write(indices, values, row * k);
+        }
     }
 
     @Override
