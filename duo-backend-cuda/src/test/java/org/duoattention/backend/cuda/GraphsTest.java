@@ -56,6 +56,35 @@ class GraphsTest {
     }
 
     @Test
+    void theChoiceOfATokenIsPartOfTheGraph() {
+        try (Device device = open();
+                Arena arena = Arena.ofConfined();
+                Step step = new Step(device, arena)) {
+            int token = 3;
+            for (int i = 0; i < 6; i++) {
+                float[] numbers = step.run(token, i);
+                int largest = 0;
+                for (int j = 1; j < WIDTH; j++) {
+                    largest = numbers[j] > numbers[largest] ? j : largest;
+                }
+                long launches = EmulatedDriver.launches();
+                long graphs = EmulatedDriver.graphLaunches();
+                assertThat(step.choose(token, i)).as("token %d", i).isEqualTo(largest);
+                assertThat(EmulatedDriver.launches() - launches)
+                        .as("kernels of step %d", i)
+                        .isEqualTo(7);
+                // The first step takes scratch memory, the second is new, the third is the second again.
+                if (i >= 2) {
+                    assertThat(EmulatedDriver.graphLaunches() - graphs)
+                            .as("graphs of step %d", i)
+                            .isEqualTo(1);
+                }
+                token = largest;
+            }
+        }
+    }
+
+    @Test
     void manyDifferentStepsDropTheOldestGraphs() {
         try (Device device = open();
                 Arena arena = Arena.ofConfined();
@@ -111,15 +140,26 @@ class GraphsTest {
         }
 
         float[] run(int token, long position) {
+            queue(token, position);
+            MemorySegment out = host.asSlice(0, 4 * WIDTH);
+            stream.download(x, out);
+            stream.synchronize();
+            return out.toArray(ValueLayout.JAVA_FLOAT);
+        }
+
+        int choose(int token, long position) {
+            queue(token, position);
+            stream.topK(x, 1, host.asSlice(0, 4), host.asSlice(4, 4));
+            stream.synchronize();
+            return host.get(ValueLayout.JAVA_INT, 0);
+        }
+
+        private void queue(int token, long position) {
             stream.embed(table, new int[] {token}, x);
             stream.rmsNorm(x, scale, 1e-5f, y);
             stream.linear(y, new Projection(weight, Optional.empty(), z));
             stream.rope(z, WIDTH, ROPE, position);
             stream.add(x, z);
-            MemorySegment out = host.asSlice(0, 4 * WIDTH);
-            stream.download(x, out);
-            stream.synchronize();
-            return out.toArray(ValueLayout.JAVA_FLOAT);
         }
 
         @Override

@@ -10,7 +10,7 @@ import org.duoattention.api.tensor.TensorSpec;
 
 /**
  * The scratch tensors of a forward pass, shared by all sessions of a model because one stream runs one chunk at a time.
- * All F32; {@code [maxChunk, width]} each, and one row of logits. Owns its tensors.
+ * All F32 {@code [maxChunk, width]}. Owns its tensors.
  */
 public final class Activations implements AutoCloseable {
     private final List<Tensor> owned = new ArrayList<>();
@@ -24,7 +24,6 @@ public final class Activations implements AutoCloseable {
     final Tensor delta;
     final Tensor gate;
     final Tensor up;
-    final Tensor logits;
 
     /**
      * Allocates for chunks of up to {@code maxChunk} tokens.
@@ -43,7 +42,6 @@ public final class Activations implements AutoCloseable {
             delta = allocate(device, maxChunk, shape.hiddenSize());
             gate = allocate(device, maxChunk, shape.intermediateSize());
             up = allocate(device, maxChunk, shape.intermediateSize());
-            logits = allocate(device, 1, shape.vocabSize());
         } catch (RuntimeException | Error e) {
             close();
             throw e;
@@ -52,7 +50,7 @@ public final class Activations implements AutoCloseable {
 
     /** Bytes that activations for chunks of {@code maxChunk} tokens take on a device. */
     public static long bytes(Device device, ModelShape shape, int maxChunk) {
-        long bytes = device.bytes(TensorSpec.of(DType.F32, 1, shape.vocabSize()));
+        long bytes = 0;
         for (int width : new int[] {
             shape.hiddenSize(),
             shape.hiddenSize(),

@@ -72,17 +72,6 @@ public final class Decoder {
     }
 
     /**
-     * Logits of the last token of the chunk that was fed last.
-     *
-     * @param tokens length of that chunk
-     * @return F32 {@code [1, vocabulary]}, valid until the next call; owned by the scratch tensors
-     */
-    public Tensor logits(ComputeStream stream, int tokens) {
-        logits(stream, tokens - 1, scratch.logits);
-        return scratch.logits;
-    }
-
-    /**
      * Logits of consecutive tokens of the chunk that was fed last.
      *
      * @param first index of the first token within the chunk

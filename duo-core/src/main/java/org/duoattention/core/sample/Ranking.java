@@ -1,10 +1,10 @@
 package org.duoattention.core.sample;
 
 /**
- * Token ids by falling score, the lowest id first among equals, found one by one: a heap sort that stops where the caller
- * does. Its memory stays from one ranking to the next.
+ * The ranks of all scores, found one by one: a heap sort that stops where the caller does. Its memory stays from one ranking
+ * to the next.
  */
-final class Ranking {
+final class Ranking implements Ranked {
     /** A heap of the ids that have no rank yet, then the ranked ones, the first of them last. */
     private int[] ids = {};
 
@@ -30,8 +30,15 @@ final class Ranking {
         }
     }
 
-    /** The id that comes after those that were returned before; there must be one. */
-    int next() {
+    @Override
+    public double score(int rank) {
+        while (ids.length - unranked <= rank) {
+            rankNext();
+        }
+        return scores[id(rank)];
+    }
+
+    private void rankNext() {
         int first = ids[0];
         unranked--;
         int last = ids[unranked];
@@ -39,11 +46,10 @@ final class Ranking {
         if (unranked > 0) {
             sink(0, last);
         }
-        return first;
     }
 
-    /** An id that {@link #next} has returned, by its rank from 0. */
-    int at(int rank) {
+    @Override
+    public int id(int rank) {
         return ids[ids.length - 1 - rank];
     }
 

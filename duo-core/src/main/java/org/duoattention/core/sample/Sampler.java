@@ -13,6 +13,7 @@ public final class Sampler {
     private final Sampling sampling;
     private final RandomGenerator random;
     private final Ranking ranking = new Ranking();
+    private final Highest given = new Highest();
     private double[] scores = {};
     private double[] weights = {};
 
@@ -20,6 +21,42 @@ public final class Sampler {
     public Sampler(Sampling sampling) {
         this.sampling = sampling;
         this.random = RandomGeneratorFactory.of("L64X128MixRandom").create(sampling.seed());
+    }
+
+    /** How many of the highest logits the choice depends on, whatever the others are; 0 when it depends on all. */
+    public int highest(int vocabulary) {
+        if (sampling.repetitionPenalty() != 1) {
+            return 0;
+        }
+        return sampling.temperature() == 0 ? 1 : Math.min(sampling.topK(), vocabulary);
+    }
+
+    /**
+     * The token that {@link #next(float[], BitSet)} chooses, without the logits that do not matter; in the order of {@link
+     * org.duoattention.api.backend.ComputeStream#topK}.
+     *
+     * @param ids the tokens with the highest logits, at least {@link #highest} of them; not changed
+     * @param logits one per id; not changed
+     * @throws DuoException when a logit is NaN
+     */
+    public int next(int[] ids, float[] logits) {
+        int needed = highest(ids.length);
+        if (needed == 0) {
+            throw new IllegalArgumentException("some of the logits do not suffice for " + sampling);
+        }
+        requireNumber(logits[0], ids[0]);
+        if (sampling.temperature() == 0) {
+            return ids[0];
+        }
+        given.of(ids, logits);
+        return draw(given, needed);
+    }
+
+    private static void requireNumber(float logit, int id) {
+        if (Float.isNaN(logit)) {
+            throw new DuoException("The model's logits are not numbers (NaN for token " + id
+                    + "); the weights may be damaged, or values overflow: try kv bf16 or f32");
+        }
     }
 
     /**
@@ -34,16 +71,17 @@ public final class Sampler {
             scores = new double[logits.length];
         }
         for (int i = 0; i < scores.length; i++) {
-            if (Float.isNaN(logits[i])) {
-                throw new DuoException("The model's logits are not numbers (NaN for token " + i
-                        + "); the weights may be damaged, or values overflow: try kv bf16 or f32");
-            }
+            requireNumber(logits[i], i);
             scores[i] = logits[i];
         }
         if (sampling.repetitionPenalty() != 1) {
             penalise(seen);
         }
-        return sampling.temperature() == 0 ? argmax() : draw();
+        if (sampling.temperature() == 0) {
+            return argmax();
+        }
+        ranking.of(scores);
+        return draw(ranking, sampling.topK() == 0 ? scores.length : Math.min(sampling.topK(), scores.length));
     }
 
     private int argmax() {
@@ -64,17 +102,16 @@ public final class Sampler {
         }
     }
 
-    private int draw() {
-        int most = sampling.topK() == 0 ? scores.length : Math.min(sampling.topK(), scores.length);
+    /** Draws from the first {@code most} ranks. */
+    private int draw(Ranked ranked, int most) {
         if (weights.length != most) {
             weights = new double[most];
         }
-        ranking.of(scores);
-        double max = scores[argmax()];
+        double max = ranked.score(0);
         double total = 0;
         int kept = 0;
         while (kept < most) {
-            double weight = Math.exp((scores[ranking.next()] - max) / sampling.temperature());
+            double weight = Math.exp((ranked.score(kept) - max) / sampling.temperature());
             if (sampling.topP() == 1 && kept > 0 && weight < sampling.minP() * weights[0]) {
                 // Nor is any after it likely enough. Where there is a nucleus, it is a share of them all.
                 break;
@@ -94,10 +131,10 @@ public final class Sampler {
         for (int i = 0; i < kept - 1; i++) {
             point -= weights[i];
             if (point < 0) {
-                return ranking.at(i);
+                return ranked.id(i);
             }
         }
-        return ranking.at(kept - 1);
+        return ranked.id(kept - 1);
     }
 
     private int nucleus(int kept, double total) {
@@ -112,5 +149,26 @@ public final class Sampler {
             }
         }
         return kept;
+    }
+
+    /** Scores that came in their order. */
+    private static final class Highest implements Ranked {
+        private int[] ids = {};
+        private float[] logits = {};
+
+        void of(int[] ids, float[] logits) {
+            this.ids = ids;
+            this.logits = logits;
+        }
+
+        @Override
+        public double score(int rank) {
+            return logits[rank];
+        }
+
+        @Override
+        public int id(int rank) {
+            return ids[rank];
+        }
     }
 }

@@ -100,7 +100,7 @@ public final class Generation implements Iterable<SessionEvent>, Iterator<Sessio
             return;
         }
         long start = System.nanoTime();
-        int fed = session.feedPending();
+        int fed = session.feedPending(sampler);
         if (fed > 0) {
             decodeSteps += fed;
             decodeTime = decodeTime.plusNanos(System.nanoTime() - start);
@@ -109,7 +109,7 @@ public final class Generation implements Iterable<SessionEvent>, Iterator<Sessio
             finish(FinishReason.CONTEXT_FULL);
             return;
         }
-        int id = sampler.next(session.currentLogits(), seen);
+        int id = session.choose(sampler, seen);
         seen.set(id);
         newTokens++;
         session.accept(id);

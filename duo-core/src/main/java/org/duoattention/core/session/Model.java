@@ -247,7 +247,7 @@ public final class Model implements AutoCloseable {
         }
         int chunk = plan.options().chunk();
         boolean grow = activations == null || activations.maxChunk() < chunk;
-        long needed = plan.kvBytes() + (grow ? plan.activationBytes() : 0);
+        long needed = plan.kvBytes() + (grow ? plan.activationBytes() : LastLogits.bytes(device, shape()));
         long available = device.availableBytes();
         if (needed > available) {
             throw tooLarge(plan, needed, available);
@@ -256,21 +256,22 @@ public final class Model implements AutoCloseable {
             throw new DuoException("max-context is " + plan.options().maxContext() + "; a session holds at most "
                     + Session.MAX_TOKENS + " tokens");
         }
+        Closer opened = new Closer();
         try {
-            HybridCache cache = HybridCache.allocate(device, plan.cache());
-            try {
-                if (grow) {
-                    growActivations(chunk);
-                }
-            } catch (RuntimeException | Error e) {
-                cache.close();
-                throw e;
+            HybridCache cache = opened.add(HybridCache.allocate(device, plan.cache()));
+            LastLogits logits = opened.add(new LastLogits(device, shape()));
+            if (grow) {
+                growActivations(chunk);
             }
-            Session session = new Session(this, plan, cache);
+            Session session = new Session(this, plan, cache, logits);
             sessions.add(session);
             return session;
-        } catch (DeviceMemoryException e) {
-            throw tooLarge(plan, needed, e.availableBytes());
+        } catch (RuntimeException | Error e) {
+            opened.close();
+            if (e instanceof DeviceMemoryException full) {
+                throw tooLarge(plan, needed, full.availableBytes());
+            }
+            throw e;
         }
     }
 

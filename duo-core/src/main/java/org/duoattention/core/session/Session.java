@@ -1,10 +1,8 @@
 package org.duoattention.core.session;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
@@ -14,6 +12,7 @@ import org.duoattention.core.cache.HybridCache;
 import org.duoattention.core.cache.SlabReport;
 import org.duoattention.core.prefill.ChunkPlan;
 import org.duoattention.core.prefill.StreamScheduler.Kind;
+import org.duoattention.core.sample.Sampler;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,29 +29,22 @@ public final class Session implements AutoCloseable {
     private final Model model;
     private final SessionPlan plan;
     private final HybridCache cache;
+    private final LastLogits logits;
     private final ReentrantLock busy = new ReentrantLock();
-    private final Arena arena = Arena.ofShared();
-    /** Logits on their way from the device. */
-    private final MemorySegment hostRow;
 
     private int[] history = new int[64];
     private int tokens;
-    private float @Nullable [] logits;
-    /** Logits after the last prefill, so that an answer can be taken back and generated anew. */
-    private float @Nullable [] prefillLogits;
-
-    private int prefillTokens = -1;
     private @Nullable Generation generation;
     private volatile boolean cancelled;
     private boolean broken;
     private boolean closeWhenDone;
     private boolean closed;
 
-    Session(Model model, SessionPlan plan, HybridCache cache) {
+    Session(Model model, SessionPlan plan, HybridCache cache, LastLogits logits) {
         this.model = model;
         this.plan = plan;
         this.cache = cache;
-        this.hostRow = arena.allocate(ValueLayout.JAVA_FLOAT, model.shape().vocabSize());
+        this.logits = logits;
     }
 
     /** The settings that the session runs with. */
@@ -141,7 +133,7 @@ public final class Session implements AutoCloseable {
 
     private void feedChunks(int[] ids, Consumer<PrefillProgress> progress, @Nullable TokenScorer scorer) {
         generation = null;
-        feedPending();
+        feedPending(LastLogits.ON_DEVICE);
         ChunkPlan chunks = new ChunkPlan(ids.length, plan.options().chunk());
         for (long i = 0; i < chunks.chunks(); i++) {
             int from = (int) chunks.start(i);
@@ -149,14 +141,13 @@ public final class Session implements AutoCloseable {
                 throw new CancelledException(from, ids.length);
             }
             int[] chunk = Arrays.copyOfRange(ids, from, from + chunks.size(i));
-            feed(Kind.PREFILL, chunk, i == chunks.chunks() - 1, scorer);
+            feed(Kind.PREFILL, chunk, i == chunks.chunks() - 1 ? LastLogits.ALL : LastLogits.NONE, scorer);
             for (int id : chunk) {
                 push(id);
             }
             progress.accept(new PrefillProgress(from + (long) chunk.length, ids.length));
         }
-        prefillLogits = logits;
-        prefillTokens = tokens;
+        logits.keep(tokens);
     }
 
     private void check(int[] ids) {
@@ -197,7 +188,7 @@ public final class Session implements AutoCloseable {
         if (tokens == 0) {
             throw new DuoException("Nothing was fed yet; prefill a prompt first");
         }
-        if (logits == null && pending() == 0) {
+        if (!logits.arePresent() && pending() == 0) {
             throw new DuoException(
                     "The logits of the last token are not there, because tokens were taken back or a prefill"
                             + " was cancelled; prefill at least one token first");
@@ -212,8 +203,8 @@ public final class Session implements AutoCloseable {
     public float[] logits() {
         return exclusively(() -> {
             requireLogitsOrPending();
-            feedPending();
-            return currentLogits().clone();
+            feedPending(LastLogits.ALL);
+            return logits.all(model.scheduler()).clone();
         });
     }
 
@@ -238,12 +229,7 @@ public final class Session implements AutoCloseable {
                         cache.truncate(stream, length);
                         return 0;
                     });
-                    logits = length == prefillTokens ? prefillLogits : null;
-                    if (length < prefillTokens) {
-                        // The next tokens may differ, even when there are as many of them again.
-                        prefillTokens = -1;
-                        prefillLogits = null;
-                    }
+                    logits.truncated(length);
                 }
                 generation = null;
                 tokens = length;
@@ -270,7 +256,7 @@ public final class Session implements AutoCloseable {
                     model.settings(plan.options()),
                     complete,
                     Arrays.copyOf(history, held),
-                    held == tokens ? logits : null,
+                    held == tokens && logits.arePresent() ? logits.all(model.scheduler()) : null,
                     sizes);
             saved.write(
                     file,
@@ -318,9 +304,7 @@ public final class Session implements AutoCloseable {
             broken = false;
             history = Arrays.copyOf(saved.tokens(), Math.max(history.length, saved.length()));
             tokens = saved.length();
-            logits = saved.logits();
-            prefillLogits = logits;
-            prefillTokens = tokens;
+            logits.restore(saved.logits(), tokens);
             return 0;
         });
     }
@@ -355,7 +339,7 @@ public final class Session implements AutoCloseable {
             closed = true;
             model.forget(this);
             cache.close();
-            arena.close();
+            logits.close();
         }
     }
 
@@ -394,12 +378,14 @@ public final class Session implements AutoCloseable {
         return tokens >= plan.options().maxContext();
     }
 
-    float[] currentLogits() {
-        float[] current = logits;
-        if (current == null) {
-            throw new IllegalStateException("no logits");
-        }
-        return current;
+    /** Feeds the last chosen token if that has not happened yet. Returns how many tokens were fed. */
+    int feedPending(Sampler next) {
+        return feedPending(logits.wanted(next));
+    }
+
+    /** The token that comes next. */
+    int choose(Sampler sampler, BitSet seen) {
+        return logits.choose(sampler, seen, model.scheduler());
     }
 
     void accept(int id) {
@@ -417,34 +403,27 @@ public final class Session implements AutoCloseable {
         return (int) (tokens - cache.length());
     }
 
-    /** Feeds the last chosen token if that has not happened yet. Returns how many tokens were fed. */
-    int feedPending() {
+    private int feedPending(int wanted) {
         int pending = pending();
         for (int i = tokens - pending; i < tokens; i++) {
-            feed(Kind.DECODE, new int[] {history[i]}, true, null);
+            feed(Kind.DECODE, new int[] {history[i]}, wanted, null);
         }
         return pending;
     }
 
-    private void feed(Kind kind, int[] ids, boolean wantLogits, @Nullable TokenScorer scorer) {
+    /** Feeds one chunk; {@code wanted} is what {@link LastLogits} is asked for. */
+    private void feed(Kind kind, int[] ids, int wanted, @Nullable TokenScorer scorer) {
         broken = true;
-        logits = model.scheduler().run(kind, stream -> {
+        logits.forget();
+        model.scheduler().run(kind, stream -> {
             model.decoder().feed(stream, ids, cache, plan.options().prefillMode());
             if (scorer != null) {
                 scorer.score(stream, model.decoder(), ids.length);
             }
-            if (!wantLogits) {
-                return null;
+            if (wanted != LastLogits.NONE) {
+                logits.compute(stream, model.decoder(), ids.length, wanted);
             }
-            stream.download(model.decoder().logits(stream, ids.length), hostRow);
-            stream.synchronize();
-            // A step's logits take the place of those before, but for those that a rollback may bring back.
-            float[] before = logits;
-            float[] row = before == null || before == prefillLogits
-                    ? new float[model.shape().vocabSize()]
-                    : before;
-            MemorySegment.copy(hostRow, ValueLayout.JAVA_FLOAT, 0, row, 0, row.length);
-            return row;
+            return 0;
         });
         broken = false;
     }

@@ -10,7 +10,8 @@ import org.duoattention.core.cache.SlabReport;
  * @param options the settings
  * @param cache what the cache is allocated for
  * @param slabs exact bytes per slab
- * @param activationBytes exact bytes of the scratch tensors, shared by all sessions of the model
+ * @param activationBytes exact bytes of the scratch tensors, which all sessions of the model share, and of the session's own
+ *     row of logits
  */
 public record SessionPlan(SessionOptions options, CacheSpec cache, List<SlabReport> slabs, long activationBytes) {
     /** Exact bytes of keys, values and scales. */

@@ -36,7 +36,7 @@ record SessionTarget(
     }
 
     long activationBytes(int chunk) {
-        return Activations.bytes(device, shape(), chunk);
+        return Math.addExact(Activations.bytes(device, shape(), chunk), LastLogits.bytes(device, shape()));
     }
 
     Session openSession(SessionPlan plan) {

@@ -16,12 +16,15 @@ import java.util.stream.IntStream;
 import org.duoattention.api.backend.ComputeStream;
 import org.duoattention.api.backend.Device;
 import org.duoattention.api.backend.PrefillMode;
+import org.duoattention.api.backend.Tensor;
 import org.duoattention.api.cache.CachePlan;
 import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.SlabPlan;
 import org.duoattention.api.model.HeadSet;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.api.tensor.HostTensor;
+import org.duoattention.api.tensor.TensorSpec;
+import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.QuantizedMatrix;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.cache.CacheSpec;
@@ -137,13 +140,15 @@ class CheckpointQuantizerTest {
         try (DecoderWeights weights = new DecoderWeights(device, source, config);
                 Activations scratch = new Activations(device, config.shape(), ids.length);
                 HybridCache cache = HybridCache.allocate(device, spec);
+                Tensor logits = device.allocate(TensorSpec.of(DType.F32, 1, config.shape().vocabSize()));
                 ComputeStream stream = device.openStream();
                 Arena arena = Arena.ofConfined()) {
             Decoder decoder = new Decoder(
                     config, new RopeFrequencies(config.rope(), config.shape().headDim()), weights, scratch);
             decoder.feed(stream, ids, cache, PrefillMode.UPSTREAM);
             MemorySegment copy = arena.allocate(4L * config.shape().vocabSize(), 4);
-            stream.download(decoder.logits(stream, ids.length), copy);
+            decoder.logits(stream, ids.length - 1, logits);
+            stream.download(logits, copy);
             stream.synchronize();
             return copy.toArray(ValueLayout.JAVA_FLOAT);
         }

@@ -11,7 +11,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import org.duoattention.api.backend.Tensor;
 import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.core.cache.HybridCache;
 import org.duoattention.core.cache.KvType;
 import org.duoattention.core.load.Checkpoint;
@@ -113,8 +116,11 @@ class PlanCommandTest {
             SessionPlan longest = builder.maxContext(tokens).plan();
             try (HybridCache cache = HybridCache.allocate(planner.device(), longest.cache());
                     Activations scratch = new Activations(
-                            planner.device(), config.shape(), longest.options().chunk())) {
+                            planner.device(), config.shape(), longest.options().chunk());
+                    Tensor logits = planner.device()
+                            .allocate(TensorSpec.of(DType.F32, 1, config.shape().vocabSize()))) {
                 assertThat(scratch.maxChunk()).isPositive();
+                assertThat(logits.spec().rank()).isEqualTo(2);
                 assertThat(cache.bytes())
                         .isEqualTo(bytes.path("retrievalKv").asLong()
                                 + bytes.path("streamingKv").asLong());

@@ -37,7 +37,8 @@ public final class OwnEngine implements AutoCloseable {
     private final WeightFormat format;
     private final ComputeStream stream;
     private final Decoder decoder;
-    private final MemorySegment logits;
+    private final Tensor logits;
+    private final MemorySegment hostLogits;
     private final Tensor keys;
     private final Tensor values;
     private final Random random = new Random(1);
@@ -65,7 +66,8 @@ public final class OwnEngine implements AutoCloseable {
             keys = own(device.allocate(TensorSpec.of(DType.F32, chunk, shape.kvWidth())));
             values = own(device.allocate(TensorSpec.of(DType.F32, chunk, shape.kvWidth())));
             Arena arena = own(Arena.ofShared());
-            logits = arena.allocate((long) Float.BYTES * shape.vocabSize(), 64);
+            logits = own(device.allocate(TensorSpec.of(DType.F32, 1, shape.vocabSize())));
+            hostLogits = arena.allocate((long) Float.BYTES * shape.vocabSize(), 64);
             upload(keys);
             upload(values);
         } catch (RuntimeException | Error e) {
@@ -80,7 +82,8 @@ public final class OwnEngine implements AutoCloseable {
         Device device = planner.device();
         long filling =
                 2 * device.bytes(TensorSpec.of(DType.F32, chunk, config.shape().kvWidth()));
-        long working = Math.addExact(filling, Activations.bytes(device, config.shape(), chunk));
+        long row = device.bytes(TensorSpec.of(DType.F32, 1, config.shape().vocabSize()));
+        long working = Math.addExact(filling + row, Activations.bytes(device, config.shape(), chunk));
         return Math.addExact(working, format.bytes(device, config));
     }
 
@@ -149,7 +152,8 @@ public final class OwnEngine implements AutoCloseable {
         int[] ids = random.ints(tokens, 0, config.shape().vocabSize()).toArray();
         long start = System.nanoTime();
         decoder.feed(stream, ids, cache, PrefillMode.UPSTREAM);
-        stream.download(decoder.logits(stream, tokens), logits);
+        decoder.logits(stream, tokens - 1, logits);
+        stream.download(logits, hostLogits);
         stream.synchronize();
         return (System.nanoTime() - start) * 1e-9;
     }
