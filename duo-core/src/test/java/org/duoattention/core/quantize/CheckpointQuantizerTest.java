@@ -22,10 +22,10 @@ import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.SlabPlan;
 import org.duoattention.api.model.HeadSet;
 import org.duoattention.api.tensor.BlockFormat;
-import org.duoattention.api.tensor.HostTensor;
-import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.api.tensor.DType;
+import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.api.tensor.QuantizedMatrix;
+import org.duoattention.api.tensor.TensorSpec;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.cache.CacheSpec;
 import org.duoattention.core.cache.HybridCache;
@@ -140,7 +140,8 @@ class CheckpointQuantizerTest {
         try (DecoderWeights weights = new DecoderWeights(device, source, config);
                 Activations scratch = new Activations(device, config.shape(), ids.length);
                 HybridCache cache = HybridCache.allocate(device, spec);
-                Tensor logits = device.allocate(TensorSpec.of(DType.F32, 1, config.shape().vocabSize()));
+                Tensor logits = device.allocate(
+                        TensorSpec.of(DType.F32, 1, config.shape().vocabSize()));
                 ComputeStream stream = device.openStream();
                 Arena arena = Arena.ofConfined()) {
             Decoder decoder = new Decoder(

@@ -45,7 +45,9 @@ class LastLogitsTest {
 
     @BeforeEach
     void open(@TempDir Path directory) {
-        model = TestDuo.with(new Watched()).model(TinyCheckpoint.write(directory)).open();
+        model = TestDuo.with(new Watched())
+                .model(TinyCheckpoint.write(directory))
+                .open();
     }
 
     @AfterEach
@@ -246,8 +248,8 @@ class LastLogitsTest {
     }
 
     private <T> T watch(Class<T> type, Object target) {
-        return type.cast(
-                Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (proxy, method, arguments) -> {
+        return type.cast(Proxy.newProxyInstance(
+                type.getClassLoader(), new Class<?>[] {type}, (proxy, method, arguments) -> {
                     if (method.getName().equals("topK")) {
                         spoil((ComputeStream) target, (Tensor) arguments[0]);
                         transfers.add(arguments[1].toString());
