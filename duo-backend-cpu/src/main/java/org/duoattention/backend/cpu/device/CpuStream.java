@@ -44,7 +44,7 @@ final class CpuStream implements ComputeStream {
     private final RopeTables ropeTables;
     private final Workspace partials = new Workspace();
     private final PackedInput packed = new PackedInput();
-    private final LargestOfRow largest = new LargestOfRow();
+    private final LargestOfRow largest;
     private final CpuGradients gradients;
     private boolean closed;
 
@@ -56,6 +56,7 @@ final class CpuStream implements ComputeStream {
         this.onClose = onClose;
         this.arguments = new Arguments(memory);
         this.ropeTables = new RopeTables(workers);
+        this.largest = new LargestOfRow(kernels);
         this.gradients = new CpuGradients(this::requireOpen, kernels, arguments, workers, ropeTables, packed, partials);
     }
 

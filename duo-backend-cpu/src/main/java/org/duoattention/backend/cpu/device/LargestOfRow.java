@@ -3,12 +3,13 @@ package org.duoattention.backend.cpu.device;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import org.duoattention.backend.cpu.kernel.CpuKernels;
 import org.duoattention.backend.cpu.kernel.Matrix;
 
 /**
  * The largest elements of a row, in the order of {@link org.duoattention.api.backend.ComputeStream#topK}: a heap of the best so
- * far, the worst of them on top, so that nearly every element costs one comparison. Its memory stays from one row to the
- * next.
+ * far, the worst of them on top. Nearly every element is compared with that one and passed over. Memory stays from one row to
+ * the next.
  *
  * <p>One thread does it: a row of 128,000 numbers takes less time than the threads of a pool take to begin and end.
  */
@@ -18,12 +19,18 @@ final class LargestOfRow {
     /** Above the key of positive infinity. */
     private static final int NAN = Integer.MAX_VALUE;
 
+    private final CpuKernels kernels;
+
     /** Keys: an integer that is ordered as the element is, and below it the index, inverted: the lower one is greater. */
     private long[] keys = {};
 
     private int count;
     private MemorySegment memory = MemorySegment.NULL;
     private long offset;
+
+    LargestOfRow(CpuKernels kernels) {
+        this.kernels = kernels;
+    }
 
     /** Finds them; {@code k} is 1 to the number of columns. */
     void of(Matrix x, long row, int k) {
@@ -40,15 +47,14 @@ final class LargestOfRow {
             sink(i, keys[i], k);
         }
         float least = valueAt(keys[0]);
-        for (int i = k; i < x.columns(); i++) {
-            float value = memory.get(F32, offset + 4L * i);
-            // One that equals the least has a higher index. NaN compares as false and goes on.
-            if (!(value <= least)) {
-                long key = key(value, i);
-                if (key > keys[0]) {
-                    sink(0, key, k);
-                    least = valueAt(keys[0]);
-                }
+        // One that equals the least has a higher index and stays out.
+        for (int i = kernels.nextAbove(x, row, k, least);
+                i < x.columns();
+                i = kernels.nextAbove(x, row, i + 1, least)) {
+            long key = key(memory.get(F32, offset + 4L * i), i);
+            if (key > keys[0]) {
+                sink(0, key, k);
+                least = valueAt(keys[0]);
             }
         }
         for (int i = k - 1; i > 0; i--) {

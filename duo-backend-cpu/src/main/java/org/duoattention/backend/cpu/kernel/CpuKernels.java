@@ -119,6 +119,22 @@ public interface CpuKernels {
     void add(Matrix target, Matrix x, long from, long to);
 
     /**
+     * The first column from {@code from} on where a row's element is not at most {@code bound}, or is NaN; the number of columns
+     * where there is none.
+     */
+    default int nextAbove(Matrix x, long row, int from, float bound) {
+        MemorySegment segment = x.segment();
+        long at = x.at(row, 0);
+        int columns = x.columns();
+        for (int i = from; i < columns; i++) {
+            if (!(segment.get(ValueLayout.JAVA_FLOAT_UNALIGNED, at + 4L * i) <= bound)) {
+                return i;
+            }
+        }
+        return columns;
+    }
+
+    /**
      * Attention of query rows {@code fromRow .. toRow-1} of every query head of the group, over the ordinals {@code
      * fromSlot .. toSlot-1} as far as the row sees them. Each key and value row is read once per call for all rows and heads
      * that fit in registers or cache; the softmax is computed online (arXiv 1805.02867).

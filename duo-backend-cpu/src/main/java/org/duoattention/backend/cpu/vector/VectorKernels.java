@@ -9,6 +9,8 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Optional;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
 import org.duoattention.api.tensor.QuantizedMatrix;
 import org.duoattention.api.tensor.QuantizedSpec;
 import org.duoattention.backend.cpu.kernel.AttentionTask;
@@ -209,6 +211,25 @@ public final class VectorKernels implements CpuKernels {
             long at = target.at(0, i);
             sum.set(F32, at, sum.get(F32, at) + term.get(F32, x.at(0, i)));
         }
+    }
+
+    @Override
+    public int nextAbove(Matrix x, long row, int from, float bound) {
+        MemorySegment segment = x.segment();
+        long at = x.at(row, 0);
+        int columns = x.columns();
+        int i = from;
+        for (; i <= columns - L; i += L) {
+            VectorMask<Float> below = FloatVector.fromMemorySegment(F, segment, at + 4L * i, LITTLE_ENDIAN)
+                    .compare(VectorOperators.LE, bound);
+            if (!below.allTrue()) {
+                return i + below.not().firstTrue();
+            }
+        }
+        while (i < columns && segment.get(F32, at + 4L * i) <= bound) {
+            i++;
+        }
+        return i;
     }
 
     @Override
