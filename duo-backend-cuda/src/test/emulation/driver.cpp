@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -41,7 +42,6 @@ enum {
     LAUNCH_FAILED = 719
 };
 
-const size_t GRANULARITY = 2 << 20;
 const int SHARED_BYTES = 48 << 10;
 const int SHARED_BYTES_OPTIN = 227 << 10;
 const int MULTIPROCESSORS = 4;
@@ -84,6 +84,7 @@ std::atomic<bool> initialised{false};
 std::atomic<int> failed{0};
 std::atomic<long long> launches{0};
 std::atomic<long long> graph_launches{0};
+std::atomic<long long> created{0};
 std::set<void*> streams, events, modules, functions, graphs, executables;
 // Address and size of the memory that is mapped and of the ranges that are reserved; size of physical memory by handle.
 std::map<CUdeviceptr, size_t> mapped, reserved;
@@ -92,6 +93,12 @@ unsigned long long next_handle = 1;
 size_t used;
 int context;
 thread_local void* current;
+// Sizes and addresses of memory are multiples of it. Devices that are open when it becomes larger keep to what they read.
+size_t granularity = 2 << 20;
+size_t least_granularity = granularity;
+// What another program has, and how many times memory can still be had.
+size_t others;
+long long creations = -1;
 
 size_t total_bytes() {
     const char* text = getenv("DUO_EMULATED_BYTES");
@@ -147,6 +154,11 @@ CUresult fail(CUresult result, const std::string& message) {
     return result;
 }
 
+// Memory that was there when work on it was queued and is not when the work is done.
+CUresult unmapped(const char* function) {
+    return fail(ILLEGAL_ADDRESS, std::string(function) + ": the memory is not mapped any more");
+}
+
 CUresult enqueue(void* handle, std::function<CUresult()> work) {
     if (!known(streams, handle)) {
         return INVALID_HANDLE;
@@ -174,7 +186,11 @@ CUresult run(const Launch& launch) {
     launches++;
     const char* failure =
         duo_emu_run(launch.function->entry, launch.values.data(), launch.grid, launch.threads, launch.shared_bytes);
-    return failure == nullptr ? SUCCESS : fail(LAUNCH_FAILED, launch.function->name + ": " + failure);
+    if (failure == nullptr) {
+        return SUCCESS;
+    }
+    CUresult result = strcmp(failure, DUO_EMU_UNMAPPED) == 0 ? ILLEGAL_ADDRESS : LAUNCH_FAILED;
+    return fail(result, launch.function->name + ": " + failure);
 }
 
 CUresult make_launch(
@@ -217,9 +233,60 @@ CUresult make_launch(
 
 extern "C" {
 
-// How many kernels and graphs were launched; for tests.
+// For tests.
+
+// How many kernels and graphs were launched.
 long long duo_emulated_launches() { return launches; }
 long long duo_emulated_graph_launches() { return graph_launches; }
+
+// Bytes of addresses that are reserved, of memory that is mapped to them, and of memory in all.
+long long duo_emulated_reserved() {
+    std::lock_guard<std::mutex> lock(state);
+    size_t bytes = 0;
+    for (const auto& range : reserved) {
+        bytes += range.second;
+    }
+    return static_cast<long long>(bytes);
+}
+
+long long duo_emulated_mapped() {
+    std::lock_guard<std::mutex> lock(state);
+    size_t bytes = 0;
+    for (const auto& range : mapped) {
+        bytes += range.second;
+    }
+    return static_cast<long long>(bytes);
+}
+
+long long duo_emulated_used() {
+    std::lock_guard<std::mutex> lock(state);
+    return static_cast<long long>(used);
+}
+
+// How many times memory was asked for.
+long long duo_emulated_creations() { return created; }
+
+// Another granularity, 4096 or more, for devices that are opened from now on.
+void duo_emulated_set_granularity(long long bytes) {
+    std::lock_guard<std::mutex> lock(state);
+    granularity = static_cast<size_t>(bytes);
+    least_granularity = std::min(least_granularity, granularity);
+}
+
+// Another program takes so much of the memory.
+void duo_emulated_set_others(long long bytes) {
+    std::lock_guard<std::mutex> lock(state);
+    others = static_cast<size_t>(bytes);
+}
+
+// Memory can be had so many times, and then no more; without end if negative.
+void duo_emulated_set_creations(long long count) {
+    std::lock_guard<std::mutex> lock(state);
+    creations = count;
+}
+
+// The device works again after a kernel has failed.
+void duo_emulated_forget_failure(long long) { failed = 0; }
 
 CUresult cuInit(unsigned flags) {
     if (flags != 0) {
@@ -343,31 +410,33 @@ CUresult cuMemGetInfo_v2(size_t* free, size_t* total) {
     CHECK();
     std::lock_guard<std::mutex> lock(state);
     *total = total_bytes();
-    *free = *total - used;
+    *free = *total - std::min(*total, used + others);
     return SUCCESS;
 }
 
-CUresult cuMemGetAllocationGranularity(size_t* granularity, const int* property, int) {
+CUresult cuMemGetAllocationGranularity(size_t* out, const int* property, int) {
     if (property[0] != 1 || property[2] != 1 || property[3] != 0) {
         return INVALID_VALUE;
     }
-    *granularity = GRANULARITY;
+    std::lock_guard<std::mutex> lock(state);
+    *out = granularity;
     return SUCCESS;
 }
 
 CUresult cuMemAddressReserve(
     CUdeviceptr* address, size_t size, size_t alignment, CUdeviceptr wish, unsigned long long flags) {
     CHECK();
-    if (size == 0 || size % GRANULARITY != 0 || alignment != 0 || wish != 0 || flags != 0) {
+    const size_t aligned = 2 << 20;
+    if (size == 0 || size % least_granularity != 0 || alignment != 0 || wish != 0 || flags != 0) {
         return INVALID_VALUE;
     }
-    void* range = mmap(nullptr, size + GRANULARITY, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* range = mmap(nullptr, size + aligned, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) {
         return OUT_OF_MEMORY;
     }
-    *address = (reinterpret_cast<CUdeviceptr>(range) + GRANULARITY - 1) / GRANULARITY * GRANULARITY;
+    *address = (reinterpret_cast<CUdeviceptr>(range) + aligned - 1) / aligned * aligned;
     munmap(range, *address - reinterpret_cast<CUdeviceptr>(range));
-    munmap(reinterpret_cast<void*>(*address + size), reinterpret_cast<CUdeviceptr>(range) + GRANULARITY - *address);
+    munmap(reinterpret_cast<void*>(*address + size), reinterpret_cast<CUdeviceptr>(range) + aligned - *address);
     std::lock_guard<std::mutex> lock(state);
     reserved[*address] = size;
     return SUCCESS;
@@ -388,13 +457,15 @@ CUresult cuMemAddressFree(CUdeviceptr address, size_t size) {
 
 CUresult cuMemCreate(unsigned long long* handle, size_t size, const int* property, unsigned long long flags) {
     CHECK();
-    if (size == 0 || size % GRANULARITY != 0 || property[0] != 1 || property[2] != 1 || flags != 0) {
+    if (size == 0 || size % least_granularity != 0 || property[0] != 1 || property[2] != 1 || flags != 0) {
         return INVALID_VALUE;
     }
     std::lock_guard<std::mutex> lock(state);
-    if (size > total_bytes() - used) {
+    if (used + others + size > total_bytes() || creations == 0) {
         return OUT_OF_MEMORY;
     }
+    creations -= creations > 0 ? 1 : 0;
+    created++;
     used += size;
     *handle = next_handle++;
     physical[*handle] = size;
@@ -478,7 +549,10 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr target, const void* source, size_t byt
     if (!is_device_memory(target, bytes)) {
         return INVALID_VALUE;
     }
-    return enqueue(stream, [=] {
+    return enqueue(stream, [=]() -> CUresult {
+        if (!is_device_memory(target, bytes)) {
+            return unmapped("cuMemcpyHtoDAsync");
+        }
         memcpy(reinterpret_cast<void*>(target), source, bytes);
         return SUCCESS;
     });
@@ -489,7 +563,10 @@ CUresult cuMemcpyDtoHAsync_v2(void* target, CUdeviceptr source, size_t bytes, vo
     if (!is_device_memory(source, bytes)) {
         return INVALID_VALUE;
     }
-    return enqueue(stream, [=] {
+    return enqueue(stream, [=]() -> CUresult {
+        if (!is_device_memory(source, bytes)) {
+            return unmapped("cuMemcpyDtoHAsync");
+        }
         memcpy(target, reinterpret_cast<void*>(source), bytes);
         return SUCCESS;
     });
@@ -500,7 +577,10 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr target, CUdeviceptr source, size_t byt
     if (!is_device_memory(source, bytes) || !is_device_memory(target, bytes)) {
         return INVALID_VALUE;
     }
-    return enqueue(stream, [=] {
+    return enqueue(stream, [=]() -> CUresult {
+        if (!is_device_memory(source, bytes) || !is_device_memory(target, bytes)) {
+            return unmapped("cuMemcpyDtoDAsync");
+        }
         memmove(reinterpret_cast<void*>(target), reinterpret_cast<void*>(source), bytes);
         return SUCCESS;
     });
@@ -511,7 +591,10 @@ CUresult cuMemsetD8Async(CUdeviceptr target, unsigned char value, size_t bytes, 
     if (!is_device_memory(target, bytes)) {
         return INVALID_VALUE;
     }
-    return enqueue(stream, [=] {
+    return enqueue(stream, [=]() -> CUresult {
+        if (!is_device_memory(target, bytes)) {
+            return unmapped("cuMemsetD8Async");
+        }
         memset(reinterpret_cast<void*>(target), value, bytes);
         return SUCCESS;
     });

@@ -4,17 +4,21 @@
 // missing barrier differs: forwards, backwards, or shuffled, where a warp may be far ahead of the others. What orders follow
 // each other depends on the environment variable DUO_EMULATED_SEED, 0 by default. The target of an asynchronous copy is
 // overwritten when the copy begins and when it is waited for, since it may be written at any time between. A barrier that not
-// all reach, a mask that not all of its lanes give, a misaligned vector access: each ends the launch with a message.
+// all reach, a mask that not all of its lanes give, a misaligned vector access, an address that nothing is mapped to: each ends
+// the launch with a message.
 #include "runtime.hpp"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <vector>
 
 struct duo_dim3 {
@@ -384,12 +388,52 @@ void __ubsan_handle_type_mismatch_v1_abort(void*, void*) {
     duo_emu_fail("a misaligned access");
 }
 
+// Where a thread goes on that touched an address without memory.
+void duo_emu_faulted() {
+    duo_emu_fail(DUO_EMU_UNMAPPED);
+}
+
+namespace {
+
+struct sigaction before;
+
+// The JVM lives on faults of its own threads: what does not come from a kernel is for its handler.
+void on_fault(int signal, siginfo_t* info, void* state) {
+    if (block != nullptr && block->current != nullptr) {
+        greg_t* registers = static_cast<ucontext_t*>(state)->uc_mcontext.gregs;
+        // As after a call, below what the function may use without moving the stack's pointer.
+        registers[REG_RSP] = (registers[REG_RSP] - 256) / 16 * 16 - 8;
+        registers[REG_RIP] = reinterpret_cast<greg_t>(duo_emu_faulted);
+        return;
+    }
+    if (before.sa_flags & SA_SIGINFO) {
+        before.sa_sigaction(signal, info, state);
+    } else {
+        sigaction(signal, &before, nullptr);
+    }
+}
+
+void watch_faults() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        struct sigaction action = {};
+        sigaction(SIGSEGV, nullptr, &before);
+        action.sa_sigaction = on_fault;
+        action.sa_mask = before.sa_mask;
+        action.sa_flags = before.sa_flags | SA_SIGINFO;
+        sigaction(SIGSEGV, &action, nullptr);
+    });
+}
+
+}  // namespace
+
 const char* duo_emu_run(
     void (*entry)(const unsigned long long*),
     const unsigned long long* values,
     const unsigned grid[3],
     const unsigned threads,
     size_t shared_bytes) {
+    watch_faults();
     Block state = {};
     state.entry = entry;
     state.values = values;

@@ -77,6 +77,20 @@ public final class AssertingDevice implements Device {
     }
 
     @Override
+    public void reserve(List<Slab> slabs, long tokens) {
+        checkOpen();
+        List<Slab> inner = new ArrayList<>();
+        for (Slab slab : slabs) {
+            check(slab instanceof AssertingSlab mine && mine.belongsTo(this), slab + " is of this device");
+            AssertingSlab mine = (AssertingSlab) slab;
+            mine.checkUsable();
+            inner.add(mine.delegate());
+        }
+        check(tokens >= 0, "memory is not reserved for " + tokens + " tokens");
+        delegate.reserve(inner, tokens);
+    }
+
+    @Override
     public long bytes(SlabSpec spec) {
         checkOpen();
         return delegate.bytes(spec);

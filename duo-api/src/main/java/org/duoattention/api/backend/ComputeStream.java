@@ -120,6 +120,7 @@ public interface ComputeStream extends AutoCloseable {
      * @param v likewise, the values
      * @throws IllegalArgumentException when {@code tokens} exceeds {@code maxChunk}
      * @throws IllegalStateException when the slab has no room: an eviction is missing or {@code maxTokens} is exceeded
+     * @throws DeviceMemoryException as {@link Device#reserve}
      */
     void append(Slab slab, Tensor k, Tensor v);
 

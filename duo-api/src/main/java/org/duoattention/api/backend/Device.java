@@ -1,5 +1,6 @@
 package org.duoattention.api.backend;
 
+import java.util.List;
 import java.util.Set;
 import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.api.tensor.QuantizedMatrix;
@@ -64,6 +65,20 @@ public interface Device extends AutoCloseable {
      */
     Slab allocate(SlabSpec spec);
 
+    /**
+     * Makes sure that tokens can be appended to slabs without taking memory, to all of them or to none. A device that takes a
+     * slab's memory as the slab fills does here what {@link ComputeStream#append} would do, for a caller who wants to hear of
+     * a refusal before anything has changed; where slabs have their memory from the beginning, nothing happens.
+     *
+     * <p>May be called from any thread while nobody else uses the slabs; work that is queued may go on.
+     *
+     * @param slabs slabs of this device
+     * @param tokens how many tokens are appended to each; not negative. Those beyond what a slab may hold do not count
+     * @throws DeviceMemoryException when other programs have taken the memory that the slabs were allocated for; nothing has
+     *     changed then
+     */
+    default void reserve(List<Slab> slabs, long tokens) {}
+
     /** Exactly the bytes that {@link #allocate(SlabSpec)} would take. */
     long bytes(SlabSpec spec);
 
@@ -79,7 +94,10 @@ public interface Device extends AutoCloseable {
         throw new UnsupportedCapabilityException(backendId(), Capability.QUANTIZED_WEIGHTS);
     }
 
-    /** Bytes of device memory that tensors and slabs take now; adopted host memory does not count. */
+    /**
+     * Bytes of device memory that tensors and slabs have, adopted host memory apart. All that a slab was allocated for counts,
+     * also when the device takes it only as the slab fills: nobody else on this device is given it.
+     */
     long allocatedBytes();
 
     /** Bytes that can still be allocated, as far as is known. */

@@ -20,7 +20,10 @@ public interface Slab extends AutoCloseable {
      */
     long minLength();
 
-    /** Device bytes that the slab takes, scales and bookkeeping included; equal to {@link Device#bytes(SlabSpec)}. */
+    /**
+     * Device bytes that the slab takes when it is full, scales and bookkeeping included; equal to {@link
+     * Device#bytes(SlabSpec)}.
+     */
     long bytes();
 
     /** Releases the memory; no effect the second time. Work already queued is finished first. */

@@ -3,6 +3,7 @@ package org.duoattention.backend.cuda;
 import java.lang.foreign.MemorySegment;
 import java.util.Collections;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -21,6 +22,7 @@ import org.duoattention.backend.cuda.driver.Context;
 import org.duoattention.backend.cuda.driver.CudaException;
 import org.duoattention.backend.cuda.driver.DeviceInfo;
 import org.duoattention.backend.cuda.driver.DeviceMemory;
+import org.duoattention.backend.cuda.driver.GrowingBlock;
 import org.duoattention.backend.cuda.kernel.KernelImages;
 
 /** One GPU: its memory, its kernels, and the streams that work on it. */
@@ -204,6 +206,12 @@ final class CudaDevice implements Device {
     }
 
     @Override
+    public void reserve(List<Slab> cache, long tokens) {
+        requireOpen();
+        slabs.reserve(cache, tokens);
+    }
+
+    @Override
     public long allocatedBytes() {
         requireOpen();
         return allocated.get();
@@ -228,6 +236,13 @@ final class CudaDevice implements Device {
     /** A block that counts as allocated; its content is whatever was there. */
     DeviceMemory.Block take(String what, long bytes) {
         DeviceMemory.Block block = memory.allocate(what, bytes);
+        allocated.addAndGet(block.bytes());
+        return block;
+    }
+
+    /** Addresses for so many bytes, which count as allocated. */
+    GrowingBlock takeGrowing(String what, long bytes) {
+        GrowingBlock block = memory.allocateGrowing(what, bytes);
         allocated.addAndGet(block.bytes());
         return block;
     }
@@ -261,19 +276,24 @@ final class CudaDevice implements Device {
     }
 
     /** Takes a closed tensor or slab off the list and frees its memory, when the work that is queued for it is done. */
-    void release(AutoCloseable resource, DeviceMemory.Block block) {
+    void release(AutoCloseable resource, DeviceMemory.Taken taken) {
         if (!owned.remove(resource)) {
             return;
         }
         if (!closed) {
-            streams.forEach(CudaStream::finish);
+            finishStreams();
         }
-        giveBack(block);
+        giveBack(taken);
     }
 
-    private void giveBack(DeviceMemory.Block block) {
-        memory.free(block);
-        allocated.addAndGet(-block.bytes());
+    /** Waits for everything that is queued. */
+    void finishStreams() {
+        streams.forEach(CudaStream::finish);
+    }
+
+    private void giveBack(DeviceMemory.Taken taken) {
+        memory.free(taken);
+        allocated.addAndGet(-taken.bytes());
     }
 
     @Override

@@ -3,7 +3,6 @@ package org.duoattention.backend.cuda;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.duoattention.api.backend.Slab;
 import org.duoattention.api.backend.SlabSpec;
-import org.duoattention.backend.cuda.driver.DeviceMemory;
 import org.duoattention.backend.cuda.slab.SlabLayout;
 import org.duoattention.backend.cuda.slab.Slots;
 
@@ -15,17 +14,17 @@ final class CudaSlab implements Slab {
     private final CudaDevice device;
     private final SlabSpec spec;
     private final SlabLayout layout;
-    private final DeviceMemory.Block block;
+    private final SlabMemory memory;
     private final AtomicBoolean closed = new AtomicBoolean();
     private Slots slots;
     private long lastAppend;
     private boolean scoresTaken;
 
-    CudaSlab(CudaDevice device, SlabSpec spec, SlabLayout layout, DeviceMemory.Block block) {
+    CudaSlab(CudaDevice device, SlabSpec spec, SlabLayout layout, SlabMemory memory) {
         this.device = device;
         this.spec = spec;
         this.layout = layout;
-        this.block = block;
+        this.memory = memory;
         this.slots = Slots.of(spec);
     }
 
@@ -48,7 +47,7 @@ final class CudaSlab implements Slab {
 
     @Override
     public long bytes() {
-        return block.bytes();
+        return memory.bytes();
     }
 
     /** Where everything lies in {@link #address}. */
@@ -58,7 +57,12 @@ final class CudaSlab implements Slab {
 
     /** Device address of the slab's memory. */
     long address() {
-        return block.address();
+        return memory.address();
+    }
+
+    /** The slab's memory. */
+    SlabMemory memory() {
+        return memory;
     }
 
     /** Number of heads. */
@@ -120,7 +124,7 @@ final class CudaSlab implements Slab {
     @Override
     public void close() {
         if (closed.compareAndSet(false, true)) {
-            device.release(this, block);
+            device.release(this, memory.taken());
         }
     }
 

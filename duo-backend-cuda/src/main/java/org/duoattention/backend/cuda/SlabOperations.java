@@ -3,11 +3,13 @@ package org.duoattention.backend.cuda;
 import static org.duoattention.backend.cuda.Arguments.illegal;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.duoattention.api.backend.PrefillMode;
 import org.duoattention.api.backend.Slab;
 import org.duoattention.api.backend.SlabSpec;
+import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.ScoreSpec;
 import org.duoattention.api.cache.SlotTable;
 import org.duoattention.api.model.ModelShape;
@@ -37,13 +39,39 @@ final class SlabOperations {
     /** An empty slab, registered with the device. */
     Slab allocate(SlabSpec spec) {
         SlabLayout layout = new SlabLayout(spec);
-        DeviceMemory.Block block = device.take("the cache of layer " + spec.layer(), layout.bytes());
-        return device.register(new CudaSlab(device, spec, layout, block));
+        return device.register(new CudaSlab(device, spec, layout, SlabMemory.take(device, spec, layout)));
     }
 
     /** Exactly what {@link #allocate} takes. */
     long bytes(SlabSpec spec) {
-        return DeviceMemory.blockBytes(new SlabLayout(spec).bytes());
+        return SlabMemory.bytes(device.memory(), spec, new SlabLayout(spec));
+    }
+
+    /** Makes sure that all of these slabs have memory for so many tokens more, or as many as they may come to hold. */
+    void reserve(List<Slab> slabs, long tokens) {
+        if (tokens < 0) {
+            throw illegal("memory cannot be reserved for " + tokens + " tokens");
+        }
+        List<SlabMemory> lacking = new ArrayList<>();
+        long[] slots = new long[slabs.size()];
+        for (Slab slab : slabs) {
+            CudaSlab cache = slab(slab);
+            if (cache.spec().retention() instanceof Retention.All) {
+                long most = cache.spec().maxTokens();
+                long needed = tokens > most - cache.length() ? most : cache.length() + tokens;
+                if (cache.memory().lacks(needed)) {
+                    slots[lacking.size()] = needed;
+                    lacking.add(cache.memory());
+                }
+            }
+        }
+        if (!lacking.isEmpty()) {
+            SlabMemory.grow(
+                    device.memory(),
+                    "a cache of " + tokens + " more tokens",
+                    lacking,
+                    Arrays.copyOf(slots, lacking.size()));
+        }
     }
 
     private CudaSlab slab(Slab slab) {
@@ -73,6 +101,7 @@ final class SlabOperations {
                     + cache.spec().maxChunk() + " in " + k.spec());
         }
         cache.slots().requireRoom(tokens);
+        reserve(List.of(cache), tokens);
         if (tokens > 0) {
             SlabUnits units = new SlabUnits(cache.heads());
             units.add(cache, cache.slots().next(tokens), 0, 0, 0);
@@ -263,6 +292,11 @@ final class SlabOperations {
         if (length < cache.length()) {
             cache.slots().truncate(length);
             cache.changed();
+            DeviceMemory.Need remainder = cache.memory().remainder(length);
+            if (remainder != null) {
+                device.finishStreams();
+                cache.memory().shrink(remainder);
+            }
         }
     }
 
@@ -281,7 +315,8 @@ final class SlabOperations {
 
     void restore(Launches launches, Slab slab, MemorySegment source) {
         CudaSlab cache = slab(slab);
-        Slots restored = SlabSnapshot.restore(cache, launches, source);
+        Slots restored = SlabSnapshot.restore(
+                cache, launches, source, length -> reserve(List.of(cache), Math.max(0, length - cache.length())));
         cache.restored(restored);
     }
 }

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.function.LongConsumer;
 import java.util.zip.CRC32C;
 import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.cache.Retention;
@@ -75,10 +76,11 @@ final class SlabSnapshot {
     /**
      * Queues the copies of a snapshot into a slab.
      *
+     * @param room called with the tokens that the slab will have, before anything is queued
      * @return the counters that it has then
      * @throws IllegalArgumentException when it is not one of a slab with this spec; nothing is queued then
      */
-    static Slots restore(CudaSlab slab, Launches launches, MemorySegment source) {
+    static Slots restore(CudaSlab slab, Launches launches, MemorySegment source, LongConsumer room) {
         if (source.byteSize() < HEADER_BYTES
                 || source.get(I64, 0) != MAGIC
                 || source.get(I64, HEADER_BYTES - 8) != checksum(source, 0, HEADER_BYTES - 8)) {
@@ -104,6 +106,7 @@ final class SlabSnapshot {
         if (slots instanceof ChosenSlots chosen) {
             restorePositions(slab, chosen, source);
         }
+        room.accept(slots.length());
         transfer(slab, slots, source, (address, bytes) -> launches.upload(bytes, address));
         return slots;
     }

@@ -58,17 +58,68 @@ public final class EmulatedDriver {
         return count("duo_emulated_graph_launches");
     }
 
+    /** Bytes of addresses that are reserved. */
+    public static long reservedBytes() {
+        return count("duo_emulated_reserved");
+    }
+
+    /** Bytes of addresses that memory is mapped to. */
+    public static long mappedBytes() {
+        return count("duo_emulated_mapped");
+    }
+
+    /** Bytes of memory that programs have, other than those of {@link #othersTake}. */
+    public static long usedBytes() {
+        return count("duo_emulated_used");
+    }
+
+    /** How many times memory was taken from the driver. */
+    public static long creations() {
+        return count("duo_emulated_creations");
+    }
+
+    /** Sets the granularity of memory for devices that are opened from now on. */
+    public static void setGranularity(long bytes) {
+        set("duo_emulated_set_granularity", bytes);
+    }
+
+    /** Another program takes so many bytes of the device's memory; 0 gives them back. */
+    public static void othersTake(long bytes) {
+        set("duo_emulated_set_others", bytes);
+    }
+
+    /** Memory can be taken so many times, and then no more; -1 is without end. */
+    public static void limitCreations(long count) {
+        set("duo_emulated_set_creations", count);
+    }
+
+    /** Makes the device work again after a kernel has failed. */
+    static void forgetFailure() {
+        set("duo_emulated_forget_failure", 0);
+    }
+
     private static long count(String function) {
         try {
-            MemorySegment address = SymbolLookup.libraryLookup(library(), Arena.global())
-                    .find(function)
-                    .orElseThrow();
             return (long) Linker.nativeLinker()
-                    .downcallHandle(address, FunctionDescriptor.of(ValueLayout.JAVA_LONG))
+                    .downcallHandle(function(function), FunctionDescriptor.of(ValueLayout.JAVA_LONG))
                     .invokeExact();
         } catch (Throwable e) {
             throw new AssertionError(e);
         }
+    }
+
+    private static void set(String function, long value) {
+        try {
+            Linker.nativeLinker()
+                    .downcallHandle(function(function), FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG))
+                    .invokeExact(value);
+        } catch (Throwable e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    private static MemorySegment function(String name) {
+        return SymbolLookup.libraryLookup(library(), Arena.global()).find(name).orElseThrow();
     }
 
     private static synchronized void build() {

@@ -23,11 +23,16 @@ import org.jspecify.annotations.Nullable;
  * <p>Owns its slabs. Used by the thread that owns the stream; the counters may be read from any thread between steps.
  */
 public final class HybridCache implements AutoCloseable {
+    private final Device device;
     private final CacheSpec spec;
     private final List<List<Slab>> layers;
+    /** The same in one list. */
+    private final List<Slab> slabs = new ArrayList<>();
+
     private final List<SlabReport> report;
 
-    private HybridCache(CacheSpec spec, List<List<Slab>> layers, List<SlabReport> report) {
+    private HybridCache(Device device, CacheSpec spec, List<List<Slab>> layers, List<SlabReport> report) {
+        this.device = device;
         this.spec = spec;
         this.layers = layers;
         this.report = report;
@@ -44,10 +49,12 @@ public final class HybridCache implements AutoCloseable {
         for (int layer = 0; layer < spec.plan().shape().layers(); layer++) {
             layers.add(new ArrayList<>());
         }
-        HybridCache cache = new HybridCache(spec, layers, report);
+        HybridCache cache = new HybridCache(device, spec, layers, report);
         try {
             for (SlabPlan slab : spec.plan().slabs()) {
-                layers.get(slab.layer()).add(device.allocate(spec.slab(slab)));
+                Slab allocated = device.allocate(spec.slab(slab));
+                layers.get(slab.layer()).add(allocated);
+                cache.slabs.add(allocated);
             }
         } catch (RuntimeException | Error e) {
             cache.close();
@@ -85,6 +92,18 @@ public final class HybridCache implements AutoCloseable {
     /** Exact bytes of all slabs. */
     public long bytes() {
         return SlabReport.totalBytes(report);
+    }
+
+    /**
+     * Makes sure that there is memory for more tokens, in every slab or in none. A caller that does not ask hears of a lack in
+     * the middle of a chunk.
+     *
+     * @param tokens how many are fed next
+     * @throws org.duoattention.api.backend.DeviceMemoryException when other programs have taken the memory that the cache was
+     *     allocated for; nothing has changed then
+     */
+    public void reserve(long tokens) {
+        device.reserve(slabs, tokens);
     }
 
     /**

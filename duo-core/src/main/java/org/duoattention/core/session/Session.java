@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import org.duoattention.api.backend.DeviceMemoryException;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.cache.HybridCache;
 import org.duoattention.core.cache.SlabReport;
@@ -94,8 +95,8 @@ public final class Session implements AutoCloseable {
      *
      * @param ids at least one token
      * @param progress called after every chunk, on the calling thread
-     * @throws DuoException when there are no ids, an id is not in the vocabulary, or the context would be exceeded;
-     *     nothing is fed then
+     * @throws DuoException when there are no ids, an id is not in the vocabulary, the context would be exceeded, or other
+     *     programs have taken the memory that the cache grows into; nothing is fed then
      * @throws CancelledException when {@link #cancel} was called or the thread was interrupted, within one chunk
      */
     public void prefill(int[] ids, Consumer<PrefillProgress> progress) {
@@ -132,6 +133,8 @@ public final class Session implements AutoCloseable {
     }
 
     private void feedChunks(int[] ids, Consumer<PrefillProgress> progress, @Nullable TokenScorer scorer) {
+        // For the whole prompt: a lack of memory shows before anything is fed, and not after some minutes.
+        reserve(pending() + ids.length);
         generation = null;
         feedPending(LastLogits.ON_DEVICE);
         ChunkPlan chunks = new ChunkPlan(ids.length, plan.options().chunk());
@@ -285,6 +288,7 @@ public final class Session implements AutoCloseable {
             model.requireSnapshots();
             saved.requireSettings(model.settings(plan.options()));
             saved.requireContent(model.shape().vocabSize(), cache.report().size());
+            reserve(saved.length());
             saved.slabs(sources -> {
                 broken = true;
                 try {
@@ -411,8 +415,22 @@ public final class Session implements AutoCloseable {
         return pending;
     }
 
+    /** Takes the memory of the next tokens, or refuses and leaves the session as it is. */
+    private void reserve(int count) {
+        try {
+            cache.reserve(count);
+        } catch (DeviceMemoryException e) {
+            throw new DuoException("The cache cannot grow from " + cache.length() + " to "
+                    + (cache.length() + count) + " tokens: it needs " + e.requestedBytes() + " bytes more, "
+                    + e.availableBytes() + " are free on " + model.device().backendId()
+                    + ", because other programs have taken memory since the session was opened; the session is as it was:"
+                    + " end them and go on, or open one with fewer tokens or a smaller kv type", e);
+        }
+    }
+
     /** Feeds one chunk; {@code wanted} is what {@link LastLogits} is asked for. */
     private void feed(Kind kind, int[] ids, int wanted, @Nullable TokenScorer scorer) {
+        reserve(ids.length);
         broken = true;
         logits.forget();
         model.scheduler().run(kind, stream -> {

@@ -1,12 +1,11 @@
 package org.duoattention.backend.cuda.driver;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Iterator;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.duoattention.api.backend.DeviceMemoryException;
 import org.jspecify.annotations.Nullable;
@@ -17,6 +16,10 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Where the holes are too small, physical memory behind unused addresses is moved to the end of the range. So a large
  * allocation does not fail because free memory lies in pieces, unless these are smaller than what the pool maps at once.
+ *
+ * <p>Beside the range there are {@link GrowingBlock}s, with addresses of their own and memory behind some of them. The rest of
+ * what a growing block was made for is <i>promised</i>: it does not count as available, so that nobody else of this program
+ * takes it. Other programs may, because it is not taken from the driver.
  */
 public final class DeviceMemory implements AutoCloseable {
     /** Bytes to which blocks are aligned and rounded up. */
@@ -29,8 +32,14 @@ public final class DeviceMemory implements AutoCloseable {
     /** How many times the device's memory is reserved in addresses: moved memory gets new ones. */
     private static final int RANGES = 16;
 
-    /** A piece of physical memory and the addresses that it is mapped to, as offsets in the range. */
-    private record Piece(long handle, long offset, long bytes) {}
+    /** Device memory that somebody has, or has been promised. */
+    public sealed interface Taken permits Block, GrowingBlock {
+        /** Device address. */
+        long address();
+
+        /** Size, as it counts against what is available. */
+        long bytes();
+    }
 
     /**
      * Device memory that somebody has.
@@ -38,58 +47,59 @@ public final class DeviceMemory implements AutoCloseable {
      * @param address device address
      * @param bytes size, a multiple of {@link #ALIGNMENT}
      */
-    public record Block(long address, long bytes) {}
+    public record Block(long address, long bytes) implements Taken {}
+
+    /**
+     * What one growing block needs.
+     *
+     * @param extents in ascending order, apart from each other
+     */
+    public record Need(GrowingBlock block, List<GrowingBlock.Extent> extents) {}
 
     private final Context context;
-    private final Driver driver;
-    private final Arena arena = Arena.ofShared();
-    private final MemorySegment out = arena.allocate(16, 8);
-    private final MemorySegment property = arena.allocate(32, 8);
-    private final MemorySegment access = arena.allocate(12, 8);
+    private final PhysicalMemory physical;
     private final long granularity;
     private final long base;
     private final long range;
-    private final List<Piece> pieces = new ArrayList<>();
+    private final List<PhysicalMemory.Mapping> pieces = new ArrayList<>();
+    private final Set<GrowingBlock> growing = new LinkedHashSet<>();
     /** Offset and size of the unused parts of the mapped addresses; neighbours are joined. */
     private final TreeMap<Long, Long> holes = new TreeMap<>();
 
     private long end;
     private long mapped;
     private long used;
+    /** Bytes of growing blocks that are not mapped. */
+    private long promised;
 
     /** Reserves addresses; takes no memory yet. */
     public DeviceMemory(Context context) {
         this.context = context;
-        this.driver = context.driver();
-        context.enter();
-        // CUmemAllocationProp: pinned memory, no handle to share, on this device.
-        property.set(ValueLayout.JAVA_INT, 0, 1);
-        property.set(ValueLayout.JAVA_INT, 8, 1);
-        property.set(ValueLayout.JAVA_INT, 12, context.device());
-        // CUmemAccessDesc: this device may read and write.
-        access.set(ValueLayout.JAVA_INT, 0, 1);
-        access.set(ValueLayout.JAVA_INT, 4, context.device());
-        access.set(ValueLayout.JAVA_INT, 8, 3);
-        driver.call("cuMemGetAllocationGranularity", out, property, 0);
-        granularity = out.get(ValueLayout.JAVA_LONG, 0);
-        range = reserve();
-        base = out.get(ValueLayout.JAVA_LONG, 0);
+        this.physical = new PhysicalMemory(context);
+        this.granularity = physical.granularity();
+        // As many addresses as there are: a limit on the process's address space may leave fewer.
+        int ranges = RANGES;
+        long bytes = rangeBytes(ranges);
+        long address = physical.reserve(bytes);
+        while (address == 0 && ranges > 1) {
+            ranges /= 2;
+            bytes = rangeBytes(ranges);
+            address = physical.reserve(bytes);
+        }
+        if (address == 0) {
+            physical.close();
+            throw noAddresses(bytes);
+        }
+        range = bytes;
+        base = address;
     }
 
-    /** Reserves as many addresses as there are: a limit on the process's address space may leave fewer. */
-    private long reserve() {
-        int ranges = RANGES;
-        while (true) {
-            long bytes = roundUp(ranges * context.info().totalBytes(), granularity);
-            int result = driver.result("cuMemAddressReserve", out, bytes, 0L, 0L, 0L);
-            if (result == 0) {
-                return bytes;
-            }
-            if (ranges == 1) {
-                throw driver.failure("cuMemAddressReserve", result);
-            }
-            ranges /= 2;
-        }
+    private long rangeBytes(int ranges) {
+        return roundUp(ranges * context.info().totalBytes(), granularity);
+    }
+
+    private CudaException noAddresses(long bytes) {
+        return context.driver().failure("cuMemAddressReserve of " + bytes + " bytes", CudaException.OUT_OF_MEMORY);
     }
 
     /** What a block of so many bytes takes. */
@@ -97,19 +107,43 @@ public final class DeviceMemory implements AutoCloseable {
         return bytes > Long.MAX_VALUE - ALIGNMENT ? Long.MAX_VALUE : roundUp(bytes, ALIGNMENT);
     }
 
+    /** What a growing block of so many bytes is promised. */
+    public long growingBytes(long bytes) {
+        return bytes > Long.MAX_VALUE - granularity ? Long.MAX_VALUE : roundUp(bytes, granularity);
+    }
+
+    /** Bytes that are mapped at once, at the least. */
+    public long granularity() {
+        return granularity;
+    }
+
     private static long roundUp(long value, long multiple) {
         return Math.ceilDiv(value, multiple) * multiple;
     }
 
-    /** Bytes that blocks take. */
+    /** Bytes that blocks take; those of growing blocks do not count. */
     public synchronized long usedBytes() {
         return used;
     }
 
+    /** Bytes of physical memory behind a growing block. */
+    public synchronized long mappedBytes(GrowingBlock block) {
+        return block.mapped();
+    }
+
     /** Bytes that can still be allocated, other programs permitting. */
     public synchronized long availableBytes() {
-        long free = Math.max(0, context.freeBytes() - RESERVE);
-        return free / granularity * granularity + mapped - used;
+        return unpromised() + mapped - used;
+    }
+
+    /** Bytes that the driver has and nobody was promised. */
+    private long unpromised() {
+        return driverBytes(promised);
+    }
+
+    /** Bytes that the driver has beyond what is left to it and to somebody else. */
+    private long driverBytes(long others) {
+        return Math.max(0, context.freeBytes() - RESERVE - others) / granularity * granularity;
     }
 
     /**
@@ -155,7 +189,6 @@ public final class DeviceMemory implements AutoCloseable {
 
     /** Maps memory at the end of the addresses until the last hole is large enough. */
     private boolean grow(long size) {
-        context.enter();
         Map.Entry<Long, Long> last = holes.lastEntry();
         long atEnd = last != null && last.getKey() + last.getValue() == end ? last.getValue() : 0;
         long missing = roundUp(size - atEnd, granularity);
@@ -163,11 +196,11 @@ public final class DeviceMemory implements AutoCloseable {
         if (missing > range - end) {
             return false;
         }
-        if (comfortable <= range - end && context.freeBytes() - RESERVE >= comfortable && map(comfortable)) {
+        if (comfortable <= range - end && unpromised() >= comfortable && map(comfortable)) {
             return true;
         }
-        while (context.freeBytes() - RESERVE < missing) {
-            if (!unmapUnused()) {
+        while (unpromised() < missing) {
+            if (!unmapUnused(false)) {
                 return false;
             }
         }
@@ -175,16 +208,10 @@ public final class DeviceMemory implements AutoCloseable {
     }
 
     private boolean map(long bytes) {
-        int result = driver.result("cuMemCreate", out, bytes, property, 0L);
-        if (result == CudaException.OUT_OF_MEMORY) {
+        PhysicalMemory.Mapping piece = physical.map(base + end, bytes);
+        if (piece == null) {
             return false;
         }
-        if (result != 0) {
-            throw driver.failure("cuMemCreate", result);
-        }
-        Piece piece = new Piece(out.get(ValueLayout.JAVA_LONG, 0), end, bytes);
-        driver.call("cuMemMap", base + end, bytes, 0L, piece.handle, 0L);
-        driver.call("cuMemSetAccess", base + end, bytes, access, 1L);
         pieces.add(piece);
         mapped += bytes;
         addHole(end, bytes);
@@ -192,31 +219,129 @@ public final class DeviceMemory implements AutoCloseable {
         return true;
     }
 
-    /** Gives back one piece that is behind a hole and not at the end, if there is any. */
-    private boolean unmapUnused() {
-        Iterator<Piece> iterator = pieces.iterator();
+    /**
+     * Gives back one piece that is behind a hole, if there is any.
+     *
+     * @param last whether it may be behind the last hole, at the end of the addresses
+     */
+    private boolean unmapUnused(boolean last) {
+        Iterator<PhysicalMemory.Mapping> iterator = pieces.iterator();
         while (iterator.hasNext()) {
-            Piece piece = iterator.next();
-            Map.Entry<Long, Long> hole = holes.floorEntry(piece.offset);
+            PhysicalMemory.Mapping piece = iterator.next();
+            long from = piece.address() - base;
+            long to = from + piece.bytes();
+            Map.Entry<Long, Long> hole = holes.floorEntry(from);
             if (hole == null
-                    || hole.getKey() + hole.getValue() < piece.offset + piece.bytes
-                    || hole.getKey() + hole.getValue() == end) {
+                    || hole.getKey() + hole.getValue() < to
+                    || hole.getKey() + hole.getValue() == end && !last) {
                 continue;
             }
             holes.remove(hole.getKey());
-            putHole(hole.getKey(), piece.offset);
-            putHole(piece.offset + piece.bytes, hole.getKey() + hole.getValue());
+            putHole(hole.getKey(), from);
+            putHole(to, hole.getKey() + hole.getValue());
             iterator.remove();
-            unmap(piece);
+            if (to == end) {
+                end = from;
+            }
+            physical.unmap(piece);
+            mapped -= piece.bytes();
             return true;
         }
         return false;
     }
 
-    private void unmap(Piece piece) {
-        driver.call("cuMemUnmap", base + piece.offset, piece.bytes);
-        driver.call("cuMemRelease", piece.handle);
-        mapped -= piece.bytes;
+    /**
+     * Takes addresses for as many bytes as somebody may come to need, and promises them memory. None is mapped yet.
+     *
+     * @param what the noun phrase that a message begins with
+     * @throws DeviceMemoryException when so much is not there now; nothing is promised then
+     */
+    public synchronized GrowingBlock allocateGrowing(String what, long bytes) {
+        long size = growingBytes(bytes);
+        // Memory that is mapped elsewhere cannot be mapped to these addresses: the promise is of what the driver has.
+        while (unpromised() < size) {
+            if (!unmapUnused(true)) {
+                throw new DeviceMemoryException(what, size, unpromised());
+            }
+        }
+        long address = physical.reserve(size);
+        if (address == 0) {
+            throw noAddresses(size);
+        }
+        GrowingBlock block = new GrowingBlock(address, size, granularity);
+        growing.add(block);
+        promised += size;
+        return block;
+    }
+
+    /**
+     * Maps what blocks need and do not have, for all of them or for none. May be called while the device works on them.
+     *
+     * @param what the noun phrase that a message begins with
+     * @param generous what is taken if there is enough
+     * @param needs what has to be, for each of the same blocks
+     * @throws DeviceMemoryException when other programs have taken the memory; nothing has changed then
+     */
+    public synchronized void map(String what, List<Need> generous, List<Need> needs) {
+        try {
+            map(what, generous);
+        } catch (DeviceMemoryException e) {
+            map(what, needs);
+        }
+    }
+
+    private void map(String what, List<Need> needs) {
+        List<List<GrowingBlock.Piece>> missing = new ArrayList<>();
+        long size = 0;
+        for (Need need : needs) {
+            List<GrowingBlock.Piece> pieces = need.block.missing(need.extents);
+            missing.add(pieces);
+            size += pieces.stream().mapToLong(GrowingBlock.Piece::bytes).sum();
+        }
+        while (driverBytes(0) < size) {
+            if (!unmapUnused(true)) {
+                throw new DeviceMemoryException(what, size, driverBytes(0));
+            }
+        }
+        List<Runnable> undo = new ArrayList<>();
+        try {
+            for (int i = 0; i < needs.size(); i++) {
+                GrowingBlock block = needs.get(i).block;
+                for (GrowingBlock.Piece piece : missing.get(i)) {
+                    PhysicalMemory.Mapping mapping = physical.map(block.address() + piece.offset(), piece.bytes());
+                    if (mapping == null) {
+                        throw new DeviceMemoryException(what, size, driverBytes(0));
+                    }
+                    block.add(mapping);
+                    promised -= mapping.bytes();
+                    undo.add(() -> unmap(block, piece.offset()));
+                }
+            }
+        } catch (RuntimeException | Error e) {
+            undo.forEach(Runnable::run);
+            throw e;
+        }
+    }
+
+    private void unmap(GrowingBlock block, long offset) {
+        PhysicalMemory.Mapping mapping = block.remove(offset);
+        promised += mapping.bytes();
+        physical.unmap(mapping);
+    }
+
+    /** The offset in a block after what is mapped without a gap from an offset on. */
+    public synchronized long mappedUntil(GrowingBlock block, long offset) {
+        return block.mappedUntil(offset);
+    }
+
+    /** Whether {@link #unmapBeyond} would give anything back. */
+    public synchronized boolean hasBeyond(Need need) {
+        return !need.block.beyond(need.extents).isEmpty();
+    }
+
+    /** Gives back the memory of a block that these extents do not need, and that nobody uses any more. */
+    public synchronized void unmapBeyond(Need need) {
+        need.block.beyond(need.extents).forEach(offset -> unmap(need.block, offset));
     }
 
     private void putHole(long from, long to) {
@@ -240,20 +365,36 @@ public final class DeviceMemory implements AutoCloseable {
     }
 
     /** Gives a block back, whose users have finished. */
-    public synchronized void free(Block block) {
-        if (block.bytes > 0) {
-            addHole(block.address - base, block.bytes);
-            used -= block.bytes;
+    public synchronized void free(Taken taken) {
+        switch (taken) {
+            case Block block -> {
+                if (block.bytes > 0) {
+                    addHole(block.address - base, block.bytes);
+                    used -= block.bytes;
+                }
+            }
+            case GrowingBlock block -> {
+                if (growing.remove(block)) {
+                    freeGrowing(block);
+                }
+            }
         }
+    }
+
+    private void freeGrowing(GrowingBlock block) {
+        block.all().forEach(offset -> unmap(block, offset));
+        promised -= block.bytes();
+        physical.free(block.address(), block.bytes());
     }
 
     /** Gives all memory back. */
     @Override
     public synchronized void close() {
-        context.enter();
-        pieces.forEach(this::unmap);
+        growing.forEach(this::freeGrowing);
+        growing.clear();
+        pieces.forEach(physical::unmap);
         pieces.clear();
-        driver.call("cuMemAddressFree", base, range);
-        arena.close();
+        physical.free(base, range);
+        physical.close();
     }
 }

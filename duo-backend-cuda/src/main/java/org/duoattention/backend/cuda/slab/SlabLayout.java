@@ -1,7 +1,11 @@
 package org.duoattention.backend.cuda.slab;
 
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.LongUnaryOperator;
 import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.backend.cuda.driver.GrowingBlock;
 import org.duoattention.quant.kv.KvCodec;
 
 /**
@@ -100,6 +104,43 @@ public final class SlabLayout {
     /** Bytes of the scales of a key or value row. */
     public long scaleBytes() {
         return scaleBytes;
+    }
+
+    /** What the first slots of all heads take, in ascending order; without scores. */
+    public List<GrowingBlock.Extent> extents(long count) {
+        List<GrowingBlock.Extent> extents = new ArrayList<>();
+        if (count > 0) {
+            areas((offset, row) -> extents.add(new GrowingBlock.Extent(offset, offset + count * row)));
+        }
+        return extents;
+    }
+
+    /**
+     * How many first slots lie within what is there.
+     *
+     * @param until the offset after what is there, without a gap from an offset on
+     */
+    public long slotsWithin(LongUnaryOperator until) {
+        long[] least = {slots};
+        areas((offset, row) -> least[0] = Math.min(least[0], (until.applyAsLong(offset) - offset) / row));
+        return least[0];
+    }
+
+    private interface Area {
+        void at(long offset, long rowBytes);
+    }
+
+    private void areas(Area action) {
+        for (int head = 0; head < spec.heads().size(); head++) {
+            action.at(keys(head), rowBytes);
+            if (scaleBytes > 0) {
+                action.at(keyScales(head), scaleBytes);
+            }
+            action.at(values(head), rowBytes);
+            if (scaleBytes > 0) {
+                action.at(valueScales(head), scaleBytes);
+            }
+        }
     }
 
     /** Offset of a head's key rows. */

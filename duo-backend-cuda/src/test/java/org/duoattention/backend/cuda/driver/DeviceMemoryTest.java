@@ -106,4 +106,105 @@ class DeviceMemoryTest {
         memory.free(nothing);
         assertThat(memory.usedBytes()).isZero();
     }
+
+    private static List<DeviceMemory.Need> need(GrowingBlock block, long bytes) {
+        return List.of(new DeviceMemory.Need(block, List.of(new GrowingBlock.Extent(0, bytes))));
+    }
+
+    @Test
+    void aGrowingBlockIsPromisedWhatItDoesNotTake() {
+        long available = memory.availableBytes();
+        long used = EmulatedDriver.usedBytes();
+        long addresses = EmulatedDriver.reservedBytes();
+
+        GrowingBlock block = memory.allocateGrowing("a cache", 1000 * MIB - 1);
+
+        assertThat(block.bytes()).isEqualTo(1000 * MIB).isEqualTo(memory.growingBytes(1000 * MIB - 1));
+        assertThat(memory.availableBytes()).isEqualTo(available - 1000 * MIB);
+        assertThat(EmulatedDriver.usedBytes()).isEqualTo(used);
+        memory.map("a cache", need(block, 3 * MIB), need(block, 3 * MIB));
+        assertThat(memory.mappedBytes(block)).isEqualTo(4 * MIB);
+        assertThat(EmulatedDriver.usedBytes()).isEqualTo(used + 4 * MIB);
+        assertThat(memory.availableBytes()).isEqualTo(available - 1000 * MIB);
+        memory.map("a cache", need(block, 7 * MIB), need(block, 7 * MIB));
+        assertThat(memory.mappedBytes(block)).isEqualTo(8 * MIB);
+        memory.unmapBeyond(need(block, 1).getFirst());
+        assertThat(memory.mappedBytes(block)).isEqualTo(2 * MIB);
+        memory.map("a cache", need(block, block.bytes()), need(block, block.bytes()));
+        assertThat(memory.mappedBytes(block)).isEqualTo(block.bytes());
+        memory.free(block);
+        memory.free(block);
+        assertThat(EmulatedDriver.usedBytes()).isEqualTo(used);
+        assertThat(EmulatedDriver.reservedBytes()).isEqualTo(addresses);
+        assertThat(memory.availableBytes()).isEqualTo(available);
+    }
+
+    @Test
+    void whatIsPromisedNobodyElseIsGiven() {
+        long available = memory.availableBytes();
+        GrowingBlock block = memory.allocateGrowing("a cache", available - 64 * MIB);
+
+        assertThat(memory.availableBytes()).isEqualTo(available - block.bytes()).isLessThanOrEqualTo(64 * MIB);
+        assertThatThrownBy(() -> memory.allocateGrowing("another cache", 65 * MIB))
+                .isInstanceOf(DeviceMemoryException.class)
+                .hasMessage(
+                        "another cache needs %d bytes, %d are available", 66 * MIB, available - block.bytes());
+        assertThatThrownBy(() -> memory.allocate("a tensor", 65 * MIB)).isInstanceOf(DeviceMemoryException.class);
+        memory.allocate("a tensor", 60 * MIB);
+        assertThat(EmulatedDriver.mappedBytes()).isEqualTo(60 * MIB);
+    }
+
+    @Test
+    void unusedMemoryOfThePoolGoesToGrowingBlocks() {
+        // Of the rest the emulation writes every byte.
+        EmulatedDriver.othersTake(5L << 30);
+        try {
+            long available = memory.availableBytes();
+            memory.free(memory.allocate("a block", available - 32 * MIB));
+            assertThat(EmulatedDriver.mappedBytes()).isGreaterThanOrEqualTo(available - 32 * MIB);
+
+            GrowingBlock block = memory.allocateGrowing("a cache", available);
+
+            memory.map("a cache", need(block, MIB), need(block, MIB));
+            assertThat(EmulatedDriver.mappedBytes()).isEqualTo(2 * MIB);
+            memory.free(block);
+            assertThat(memory.allocate("a block", available).bytes()).isEqualTo(available);
+        } finally {
+            EmulatedDriver.othersTake(0);
+        }
+    }
+
+    @Test
+    void whatOtherProgramsHaveTakenIsRefusedAndChangesNothing() {
+        GrowingBlock first = memory.allocateGrowing("a cache", 100 * MIB);
+        GrowingBlock second = memory.allocateGrowing("a cache", 100 * MIB);
+        memory.map("a cache", need(first, 10 * MIB), need(first, 10 * MIB));
+        List<DeviceMemory.Need> both =
+                List.of(need(first, 30 * MIB).getFirst(), need(second, 20 * MIB).getFirst());
+        try {
+            EmulatedDriver.othersTake(context.freeBytes() - (192 + 39) * MIB);
+            assertThatThrownBy(() -> memory.map("a cache", both, both))
+                    .isInstanceOf(DeviceMemoryException.class)
+                    .hasMessage("a cache needs %d bytes, %d are available", 40 * MIB, 38 * MIB);
+            assertThat(EmulatedDriver.mappedBytes()).isEqualTo(10 * MIB);
+            // Not known beforehand: another program takes it in between.
+            EmulatedDriver.othersTake(0);
+            for (int there = 0; there < 8; there++) {
+                EmulatedDriver.limitCreations(there);
+                assertThatThrownBy(() -> memory.map("a cache", both, both)).isInstanceOf(DeviceMemoryException.class);
+                assertThat(EmulatedDriver.mappedBytes()).isEqualTo(10 * MIB);
+                assertThat(EmulatedDriver.usedBytes()).isEqualTo(10 * MIB);
+                assertThat(memory.mappedBytes(first)).isEqualTo(10 * MIB);
+                assertThat(memory.mappedBytes(second)).isZero();
+            }
+            // What is asked for beyond the need is no reason to refuse.
+            EmulatedDriver.limitCreations(-1);
+            EmulatedDriver.othersTake(context.freeBytes() - (192 + 38) * MIB);
+            memory.map("a cache", both, need(second, 20 * MIB));
+            assertThat(memory.mappedBytes(second)).isEqualTo(20 * MIB);
+        } finally {
+            EmulatedDriver.limitCreations(-1);
+            EmulatedDriver.othersTake(0);
+        }
+    }
 }
