@@ -96,6 +96,7 @@ final class GpuMeasurements {
             measurements.prefill();
             measurements.linears();
             measurements.upload();
+            measurements.growth(((CudaDevice) device).memory().granularity());
         }
     }
 
@@ -228,6 +229,23 @@ final class GpuMeasurements {
             HostTensor weight = new HostTensor(spec, arena.allocate(spec.byteSize(), 64));
             double seconds = median(() -> device.adopt(weight).close());
             print("upload of weights", spec.byteSize() / seconds / 1e9, "GB/s");
+        }
+    }
+
+    /** What the driver takes to give a layer's cache its memory, and to take it back. */
+    private void growth(long page) {
+        int capacity = Math.max(1 << 16, 2 * sizes.prefill);
+        SlabSpec spec = new SlabSpec(
+                SHAPE, 0, HeadSet.range(SHAPE.kvHeads()), BlockFormat.F16, new Retention.All(), capacity, CHUNK, 0);
+        try (CudaSlab slab = (CudaSlab) device.allocate(spec)) {
+            device.reserve(List.of(slab), sizes.prefill);
+            long pages = slab.memory().mappedBytes() / page;
+            double seconds = median(() -> {
+                try (Slab grown = device.allocate(spec)) {
+                    device.reserve(List.of(grown), sizes.prefill);
+                }
+            });
+            print("growth of a cache, and its end, a page of " + page, seconds / pages * 1e6, "us");
         }
     }
 

@@ -28,6 +28,7 @@ class GpuMeasurementsTest {
                 .anyMatch(line -> line.startsWith("attention int4 at 40, share of the copy\t"))
                 .anyMatch(line -> line.startsWith("causal attention of 24\t"))
                 .anyMatch(line -> line.startsWith("int4 linear 4096 to 16, 12 tokens\t"))
-                .anyMatch(line -> line.startsWith("upload of weights\t"));
+                .anyMatch(line -> line.startsWith("upload of weights\t"))
+                .anyMatch(line -> line.startsWith("growth of a cache, and its end, a page of "));
     }
 }

@@ -152,7 +152,7 @@ class GrowingSessionTest {
                 EmulatedDriver.othersTake(available - kv / 2);
                 assertThatThrownBy(() -> session(model).open())
                         .isInstanceOf(DuoException.class)
-                        .hasMessageStartingWith("A context of 500 tokens with policy full and kv F32 needs " + kv + " bytes");
+                        .hasMessageStartingWith("A context of 500 tokens with policy full and kv f32 needs " + kv + " bytes");
                 // What the first session was promised is still there.
                 first.prefill(PROMPT);
                 assertThat(generate(first, 150)).hasSize(150);

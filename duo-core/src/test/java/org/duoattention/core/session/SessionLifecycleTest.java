@@ -14,6 +14,7 @@ import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.duoattention.api.backend.AttentionBackend;
@@ -143,6 +144,31 @@ class SessionLifecycleTest {
             }
             // At least one slab of the cache and the scratch tensors of a layer.
             assertThat(failures).isGreaterThan(5);
+        }
+        backend.assertClosed();
+    }
+
+    @Test
+    void aCacheThatCannotGrowIsRefusedAndTheSessionGoesOn() {
+        OpaqueBackend backend = new OpaqueBackend();
+        AtomicBoolean taken = new AtomicBoolean();
+        AttentionBackend scarce = BrokenDevice.in(
+                backend,
+                "reserve",
+                () -> taken.get() ? Optional.of(new DeviceMemoryException("a cache", 1000, 7)) : Optional.empty());
+        try (Model model = open(scarce);
+                Session session = sessions(model, 8).open()) {
+            session.prefill(ids(24));
+            taken.set(true);
+            assertThatThrownBy(() -> session.prefill(ids(20)))
+                    .isInstanceOf(DuoException.class)
+                    .hasMessageContaining("cannot grow from 24 to 44 tokens: it needs 1000 bytes more, 7 are free on"
+                            + " opaque, because other programs")
+                    .hasCauseInstanceOf(DeviceMemoryException.class);
+            assertThat(session.length()).isEqualTo(24);
+            taken.set(false);
+            session.prefill(ids(20));
+            assertThat(session.logits()).isEqualTo(undisturbed());
         }
         backend.assertClosed();
     }
