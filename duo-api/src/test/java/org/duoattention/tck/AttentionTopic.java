@@ -426,12 +426,15 @@ abstract class AttentionTopic extends BackendTopic {
 
     @Test
     void reservingMemoryChangesNothingThatIsSeen() {
-        SlabRun run = run(spec(SlabRun.shape(2, 4, 64), HeadSet.range(2), BlockFormat.F16, ALL, 16), PrefillMode.UPSTREAM);
+        SlabRun run =
+                run(spec(SlabRun.shape(2, 4, 64), HeadSet.range(2), BlockFormat.F16, ALL, 16), PrefillMode.UPSTREAM);
         run.chunk("before", 7);
         long allocated = device.allocatedBytes();
         for (long tokens : new long[] {0, 1, 30, Long.MAX_VALUE}) {
             device.reserve(List.of(run.slab), tokens);
-            assertThat(device.allocatedBytes()).as("allocated with %d more tokens", tokens).isEqualTo(allocated);
+            assertThat(device.allocatedBytes())
+                    .as("allocated with %d more tokens", tokens)
+                    .isEqualTo(allocated);
             assertThat(run.slab.length()).isEqualTo(7);
         }
         device.reserve(List.of(), 5);

@@ -104,10 +104,11 @@ class GrowingSessionTest {
                 long used = EmulatedDriver.usedBytes();
                 assertThatThrownBy(() -> session.prefill(rest))
                         .isInstanceOf(DuoException.class)
-                        .hasMessageMatching("The cache cannot grow from 60 to 300 tokens: it needs [1-9]\\d* bytes more, 0 are"
-                                + " free on cuda, because other programs have taken memory since the session was opened;"
-                                + " the session is as it was: end them and go on, or open one with fewer tokens or a"
-                                + " smaller kv type");
+                        .hasMessageMatching(
+                                "The cache cannot grow from 60 to 300 tokens: it needs [1-9]\\d* bytes more, 0 are"
+                                        + " free on cuda, because other programs have taken memory since the session was opened;"
+                                        + " the session is as it was: end them and go on, or open one with fewer tokens or a"
+                                        + " smaller kv type");
                 assertThat(EmulatedDriver.usedBytes()).isEqualTo(used);
                 assertThat(session.length()).isEqualTo(60);
                 assertThat(session.logits()).isEqualTo(short60);
@@ -152,7 +153,8 @@ class GrowingSessionTest {
                 EmulatedDriver.othersTake(available - kv / 2);
                 assertThatThrownBy(() -> session(model).open())
                         .isInstanceOf(DuoException.class)
-                        .hasMessageStartingWith("A context of 500 tokens with policy full and kv f32 needs " + kv + " bytes");
+                        .hasMessageStartingWith(
+                                "A context of 500 tokens with policy full and kv f32 needs " + kv + " bytes");
                 // What the first session was promised is still there.
                 first.prefill(PROMPT);
                 assertThat(generate(first, 150)).hasSize(150);

@@ -55,8 +55,7 @@ class GrowingSlabTest {
     }
 
     static Stream<BlockFormat> formats() {
-        return Stream.of(
-                BlockFormat.F32, BlockFormat.F16, INT8, INT4);
+        return Stream.of(BlockFormat.F32, BlockFormat.F16, INT8, INT4);
     }
 
     private static CudaDevice device(long page) {

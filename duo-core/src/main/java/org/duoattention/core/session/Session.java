@@ -420,11 +420,14 @@ public final class Session implements AutoCloseable {
         try {
             cache.reserve(count);
         } catch (DeviceMemoryException e) {
-            throw new DuoException("The cache cannot grow from " + cache.length() + " to "
-                    + (cache.length() + count) + " tokens: it needs " + e.requestedBytes() + " bytes more, "
-                    + e.availableBytes() + " are free on " + model.device().backendId()
-                    + ", because other programs have taken memory since the session was opened; the session is as it was:"
-                    + " end them and go on, or open one with fewer tokens or a smaller kv type", e);
+            throw new DuoException(
+                    "The cache cannot grow from " + cache.length() + " to "
+                            + (cache.length() + count) + " tokens: it needs " + e.requestedBytes() + " bytes more, "
+                            + e.availableBytes() + " are free on "
+                            + model.device().backendId()
+                            + ", because other programs have taken memory since the session was opened; the session is as it was:"
+                            + " end them and go on, or open one with fewer tokens or a smaller kv type",
+                    e);
         }
     }
 

@@ -86,7 +86,9 @@ public final class GrowingBlock implements DeviceMemory.Taken {
     long mappedUntil(long offset) {
         long at = offset;
         Map.Entry<Long, PhysicalMemory.Mapping> entry = mappings.floorEntry(at);
-        while (entry != null && entry.getKey() <= at && entry.getKey() + entry.getValue().bytes() > at) {
+        while (entry != null
+                && entry.getKey() <= at
+                && entry.getKey() + entry.getValue().bytes() > at) {
             at = entry.getKey() + entry.getValue().bytes();
             entry = mappings.floorEntry(at);
         }

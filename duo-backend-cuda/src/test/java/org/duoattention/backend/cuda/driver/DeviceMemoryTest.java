@@ -147,8 +147,7 @@ class DeviceMemoryTest {
         assertThat(memory.availableBytes()).isEqualTo(available - block.bytes()).isLessThanOrEqualTo(64 * MIB);
         assertThatThrownBy(() -> memory.allocateGrowing("another cache", 65 * MIB))
                 .isInstanceOf(DeviceMemoryException.class)
-                .hasMessage(
-                        "another cache needs %d bytes, %d are available", 66 * MIB, available - block.bytes());
+                .hasMessage("another cache needs %d bytes, %d are available", 66 * MIB, available - block.bytes());
         assertThatThrownBy(() -> memory.allocate("a tensor", 65 * MIB)).isInstanceOf(DeviceMemoryException.class);
         memory.allocate("a tensor", 60 * MIB);
         assertThat(EmulatedDriver.mappedBytes()).isEqualTo(60 * MIB);

@@ -12,8 +12,8 @@ class GrowingBlockTest {
     private final GrowingBlock block = new GrowingBlock(1_000_000, 10_000, 100);
 
     private void map(List<Piece> pieces) {
-        pieces.forEach(piece ->
-                block.add(new PhysicalMemory.Mapping(1, block.address() + piece.offset(), piece.bytes())));
+        pieces.forEach(
+                piece -> block.add(new PhysicalMemory.Mapping(1, block.address() + piece.offset(), piece.bytes())));
     }
 
     @Test
@@ -41,7 +41,8 @@ class GrowingBlockTest {
         assertThat(block.mappedUntil(150)).isEqualTo(300);
         assertThat(block.mappedUntil(300)).isEqualTo(300);
         assertThat(block.mappedUntil(950)).isEqualTo(1000);
-        assertThat(block.missing(List.of(new Extent(0, 149), new Extent(150, 300)))).isEmpty();
+        assertThat(block.missing(List.of(new Extent(0, 149), new Extent(150, 300))))
+                .isEmpty();
         assertThat(block.missing(List.of(new Extent(150, 1100))).stream()
                         .mapToLong(Piece::bytes)
                         .sum())
