@@ -23,6 +23,8 @@ final class SlabMemory {
     private static final int LEAST_GAIN = 4;
     /** A slab that grows does so by this part of its length beyond what is asked for. */
     private static final int AHEAD = 16;
+    /** A slab gives memory back when at least this part of it is not needed any more. */
+    private static final int LEAST_GIVEN_BACK = 4;
 
     private final DeviceMemory memory;
     private final SlabLayout layout;
@@ -115,7 +117,7 @@ final class SlabMemory {
     /** What is left of a slab that shall hold so many slots, if that frees memory; null if it does not. */
     DeviceMemory.@Nullable Need remainder(long slots) {
         // Taking back some tokens, and feeding others, shall neither give anything back nor take it.
-        if (taken instanceof GrowingBlock && slots + slots / AHEAD < ready - ready / LEAST_GAIN) {
+        if (taken instanceof GrowingBlock && slots + slots / AHEAD < ready - ready / LEAST_GIVEN_BACK) {
             DeviceMemory.Need need = generousNeed(slots);
             return memory.hasBeyond(need) ? need : null;
         }
