@@ -153,8 +153,8 @@ class GrowingSessionTest {
                 EmulatedDriver.othersTake(available - kv / 2);
                 assertThatThrownBy(() -> session(model).open())
                         .isInstanceOf(DuoException.class)
-                        .hasMessageStartingWith(
-                                "A context of 500 tokens with policy full and kv f32 needs " + kv + " bytes");
+                        .hasMessageContaining(" bytes (" + kv + " of cache), ")
+                        .hasMessageStartingWith("A context of 500 tokens with policy full and kv f32 needs ");
                 // What the first session was promised is still there.
                 first.prefill(PROMPT);
                 assertThat(generate(first, 150)).hasSize(150);
