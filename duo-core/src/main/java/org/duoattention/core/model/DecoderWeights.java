@@ -2,9 +2,7 @@ package org.duoattention.core.model;
 
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
-import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import org.duoattention.api.backend.Device;
 import org.duoattention.api.backend.Projection;
@@ -62,7 +60,6 @@ public final class DecoderWeights implements AutoCloseable {
             Linear down) {}
 
     private final List<Tensor> owned = new ArrayList<>();
-    private final Map<Tensor, String> linears = new IdentityHashMap<>();
     private final Device device;
     private final WeightSource source;
     final Tensor embedding;
@@ -124,9 +121,7 @@ public final class DecoderWeights implements AutoCloseable {
     }
 
     private Linear linear(String name, long out, long in, boolean bias) {
-        Tensor weight = matrix(name + ".weight", out, in);
-        linears.put(weight, name);
-        return new Linear(weight, bias ? Optional.of(adopt(name + ".bias", out)) : Optional.empty());
+        return new Linear(matrix(name + ".weight", out, in), bias ? Optional.of(adopt(name + ".bias", out)) : Optional.empty());
     }
 
     /** The table of embeddings, {@code [vocabulary, hidden]}. */
@@ -142,11 +137,6 @@ public final class DecoderWeights implements AutoCloseable {
     /** The norm after the last layer, {@code [hidden]}. */
     public Tensor finalNorm() {
         return finalNorm;
-    }
-
-    /** The name of the linear layer within a decoder layer that has this weight, if one has. */
-    Optional<String> linearOf(Tensor weight) {
-        return Optional.ofNullable(linears.get(weight));
     }
 
     private Tensor matrix(String name, long rows, long columns) {

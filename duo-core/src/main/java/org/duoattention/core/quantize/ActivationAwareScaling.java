@@ -4,13 +4,14 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.IntConsumer;
 import org.duoattention.api.model.ModelShape;
 import org.duoattention.api.tensor.DType;
 import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.core.load.WeightSource;
+import org.duoattention.core.model.LayerPass;
 import org.duoattention.core.model.ModelConfig;
 import org.duoattention.quant.weight.Floats;
+import org.duoattention.quant.weight.InputCorrection;
 import org.duoattention.quant.weight.InputMoments;
 import org.duoattention.quant.weight.QuantizedRows;
 import org.duoattention.quant.weight.WeightQuantizer;
@@ -28,81 +29,87 @@ import org.duoattention.quant.weight.WeightQuantizer;
  * <p>Rounding itself knows the inputs too: see {@link WeightQuantizer}. The error is that of sampled inputs on sampled outputs. It is relative to the output's energy, so that matrices that
  * share an input count alike.
  */
-public final class ActivationAwareScaling {
+final class ActivationAwareScaling {
     private static final int STEPS = 20;
     private static final int MOST_OUTPUTS = 256;
     /** Channels that are never active are like the others with a small magnitude. */
     private static final double LEAST_MAGNITUDE = 1e-4;
 
     private final WeightSource source;
-    private final ModelConfig config;
+    private final ModelShape shape;
     private final MatrixFormat format;
-    private final ActivationStatistics statistics;
     private final WeightQuantizer quantizer;
     private final Map<String, float[]> columns = new HashMap<>();
     private final Map<String, float[]> rowDivisors = new HashMap<>();
     private final Map<String, InputMoments> inputsOf = new HashMap<>();
+    private final Map<String, InputCorrection> corrections = new HashMap<>();
 
-    private ActivationAwareScaling(
-            WeightSource source,
-            ModelConfig config,
-            MatrixFormat format,
-            ActivationStatistics statistics,
-            WeightQuantizer quantizer) {
+    /** Nothing is known yet. The quantiser stays the caller's. */
+    ActivationAwareScaling(WeightSource source, ModelConfig config, MatrixFormat format, WeightQuantizer quantizer) {
         this.source = source;
-        this.config = config;
+        this.shape = config.shape();
         this.format = format;
-        this.statistics = statistics;
         this.quantizer = quantizer;
     }
 
-    /**
-     * Searches the factors of all layers.
-     *
-     * @param statistics of the model on a text like those that it will read
-     * @param threads threads that quantise
-     * @param progress told the layers that were done since it was told last
-     * @throws InterruptedException when the thread is interrupted
-     */
-    public static Rescaling search(
-            WeightSource source,
-            ModelConfig config,
-            MatrixFormat format,
-            ActivationStatistics statistics,
-            int threads,
-            IntConsumer progress)
-            throws InterruptedException {
-        try (WeightQuantizer quantizer = new WeightQuantizer(threads)) {
-            ActivationAwareScaling scaling = new ActivationAwareScaling(source, config, format, statistics, quantizer);
-            for (int layer = 0; layer < config.shape().layers(); layer++) {
-                scaling.layer("model.layers." + layer + ".");
-                progress.accept(1);
-            }
-            return new Rescaling(scaling.columns, scaling.rowDivisors, scaling.inputsOf);
-        }
+    /** What was found until now; grows with the next search. */
+    Rescaling found() {
+        return new Rescaling(columns, rowDivisors, inputsOf, corrections);
     }
 
-    private void layer(String prefix) throws InterruptedException {
-        ModelShape shape = config.shape();
-        String attention = prefix + "self_attn.";
-        String mlp = prefix + "mlp.";
-        int hidden = shape.hiddenSize();
-        scale(
-                List.of(attention + "q_proj", attention + "k_proj", attention + "v_proj"),
-                List.of(prefix + "input_layernorm.weight"),
-                hidden,
-                Repeats.NONE);
-        scale(
-                List.of(attention + "o_proj"),
-                withBias(attention + "v_proj"),
-                shape.kvWidth(),
-                new Repeats(shape.headDim(), shape.queryHeadsPerKvHead()));
-        scale(
-                List.of(mlp + "gate_proj", mlp + "up_proj"),
-                List.of(prefix + "post_attention_layernorm.weight"),
-                hidden,
-                Repeats.NONE);
-        scale(List.of(mlp + "down_proj"), withBias(mlp + "up_proj"), shape.intermediateSize(), Repeats.NONE);
+    /** The linear layers that share an input. */
+    static List<String> modules(int layer, LayerPass.Input input) {
+        String attention = prefix(layer) + "self_attn.";
+        String mlp = prefix(layer) + "mlp.";
+        return switch (input) {
+            case ATTENTION -> List.of(attention + "q_proj", attention + "k_proj", attention + "v_proj");
+            case ATTENTION_OUTPUT -> List.of(attention + "o_proj");
+            case FEED_FORWARD -> List.of(mlp + "gate_proj", mlp + "up_proj");
+            case FEED_FORWARD_OUTPUT -> List.of(mlp + "down_proj");
+        };
+    }
+
+    private static String prefix(int layer) {
+        return "model.layers." + layer + ".";
+    }
+
+    /**
+     * Searches the factors for the linear layers that share an input.
+     *
+     * @throws InterruptedException when the thread is interrupted
+     */
+    void search(int layer, LayerPass.Input input, LinearInputs inputs) throws InterruptedException {
+        List<String> modules = modules(layer, input);
+        switch (input) {
+            case ATTENTION ->
+                scale(
+                        modules,
+                        List.of(prefix(layer) + "input_layernorm.weight"),
+                        inputs,
+                        shape.hiddenSize(),
+                        Repeats.NONE);
+            case ATTENTION_OUTPUT ->
+                scale(
+                        modules,
+                        withBias(prefix(layer) + "self_attn.v_proj"),
+                        inputs,
+                        shape.kvWidth(),
+                        new Repeats(shape.headDim(), shape.queryHeadsPerKvHead()));
+            case FEED_FORWARD ->
+                scale(
+                        modules,
+                        List.of(prefix(layer) + "post_attention_layernorm.weight"),
+                        inputs,
+                        shape.hiddenSize(),
+                        Repeats.NONE);
+            case FEED_FORWARD_OUTPUT ->
+                scale(
+                        modules,
+                        withBias(prefix(layer) + "mlp.up_proj"),
+                        inputs,
+                        shape.intermediateSize(),
+                        Repeats.NONE);
+        }
     }
 
     private List<String> withBias(String module) {
@@ -129,18 +136,19 @@ public final class ActivationAwareScaling {
      *
      * @param modules the layers
      * @param before tensors that are divided by the factors, a vector first if there is one
+     * @param inputs what goes into them
      * @param width factors
      */
-    private void scale(List<String> modules, List<String> before, int width, Repeats repeats)
+    private void scale(List<String> modules, List<String> before, LinearInputs inputs, int width, Repeats repeats)
             throws InterruptedException {
-        ActivationStatistics.Inputs inputs = statistics.of(modules.getFirst());
+        InputCorrection correction = inputs.drift().correction();
         double[] magnitudes = new double[width];
         for (int i = 0; i < inputs.width(); i++) {
             magnitudes[repeats.origin(i)] += inputs.magnitude(i) * width / inputs.width();
         }
         List<SampledLinear> linears = new ArrayList<>();
         for (String module : modules) {
-            linears.add(SampledLinear.of(source, module, MOST_OUTPUTS, inputs));
+            linears.add(SampledLinear.of(source, module, MOST_OUTPUTS, inputs, correction));
         }
         float[] best = factors(magnitudes, 0);
         double least = Double.POSITIVE_INFINITY;
@@ -157,6 +165,7 @@ public final class ActivationAwareScaling {
                 best = candidate;
             }
         }
+        modules.forEach(module -> corrections.put(module + ".weight", correction));
         keep(modules, before, best, inputs, repeats);
     }
 
@@ -185,7 +194,7 @@ public final class ActivationAwareScaling {
     }
 
     private double error(
-            SampledLinear linear, ActivationStatistics.Inputs inputs, InputMoments moments, float[] factors)
+            SampledLinear linear, LinearInputs inputs, InputMoments moments, float[] factors)
             throws InterruptedException {
         int width = inputs.width();
         float[] scaled = linear.weights().clone();
@@ -194,7 +203,7 @@ public final class ActivationAwareScaling {
                 scaled[row * width + i] *= factors[i];
             }
         }
-        QuantizedRows quantized = quantizer.quantize(format.forRows(width), scaled, linear.rows(), width, moments);
+        QuantizedRows quantized = quantizer.draft(format.forRows(width), scaled, linear.rows(), width, moments);
         return linear.error(quantized, factors, inputs);
     }
 
@@ -202,7 +211,7 @@ public final class ActivationAwareScaling {
             List<String> modules,
             List<String> before,
             float[] chosen,
-            ActivationStatistics.Inputs inputs,
+            LinearInputs inputs,
             Repeats repeats) {
         HostTensor first = source.find(before.getFirst()).orElseThrow();
         float[] factors = first.spec().rank() == 1 ? representable(first, chosen) : chosen;

@@ -37,9 +37,6 @@ import org.jspecify.annotations.Nullable;
  * <p>Owns the source checkpoint. One thread at a time.
  */
 public final class CheckpointQuantizer implements AutoCloseable {
-    /** Numbers that are quantised at a time. */
-    private static final int PIECE = 1 << 22;
-
     private static final String INDEX = "model.safetensors.index.json";
     private static final String HEADS = "heads";
     private static final String CONFIG_KEY = "quantization_config";
@@ -116,29 +113,26 @@ public final class CheckpointQuantizer implements AutoCloseable {
     }
 
     /**
-     * Lets the model read a text and searches the factors that make its quantised linear layers most exact on it.
+     * Lets the model read a text and searches what makes its quantised linear layers most exact on it: see {@link
+     * Calibration}.
      *
      * @param device runs the model; stays open
      * @param ids tokens of the text
-     * @param tokens told the tokens that were read since it was told last
-     * @param layers told the layers that were searched since it was told last
+     * @param progress told the steps that were done since it was told last, of {@link #calibrationSteps}
      * @throws DuoException when a number cannot be quantised
      * @throws InterruptedException when the thread is interrupted
      */
-    public Rescaling calibrate(Device device, int[] ids, IntConsumer tokens, IntConsumer layers)
-            throws InterruptedException {
-        ActivationStatistics statistics = ActivationStatistics.collect(device, config, source, ids, tokens);
+    public Rescaling calibrate(Device device, int[] ids, IntConsumer progress) throws InterruptedException {
         try {
-            return ActivationAwareScaling.search(
-                    source, config, settings.linears(), statistics, settings.threads(), layers);
+            return Calibration.run(device, config, source, settings, ids, progress);
         } catch (IllegalArgumentException e) {
             throw new DuoException(model + ": a matrix of the decoder layers " + e.getMessage(), e);
         }
     }
 
-    /** Decoder layers of the model. */
-    public int layers() {
-        return config.shape().layers();
+    /** Steps of {@link #calibrate} for a text of so many tokens. */
+    public long calibrationSteps(int tokens) {
+        return Calibration.steps(config, tokens);
     }
 
     /** Bytes of the source's tensors. */
@@ -256,26 +250,17 @@ public final class CheckpointQuantizer implements AutoCloseable {
             Rescaling rescaling,
             LongConsumer progress)
             throws IOException, InterruptedException {
-        long rows = tensor.spec().rows();
-        int columns = Math.toIntExact(tensor.spec().extent(1));
-        MatrixFormat format = item.format().orElseThrow();
-        PackedMatrix packed = new PackedMatrix(item.module(), format.forRows(columns), rows, columns);
-        int multiple = packed.rowMultiple();
-        int piece = (int) Math.min(rows, Math.max(1, PIECE / columns / multiple) * (long) multiple);
-        float[] values = new float[Math.multiplyExact(piece, columns)];
-        for (long row = 0; row < rows; row += piece) {
-            if (Thread.interrupted()) {
-                throw new InterruptedException("after row " + row + " of " + item.name());
-            }
-            int count = (int) Math.min(piece, rows - row);
-            Floats.read(tensor, row * columns, values, count * columns);
-            rescaling.apply(item.name(), values, row, count, columns);
-            packed.append(
-                    writer,
-                    quantizer.quantize(
-                            format.forRows(columns), values, count, columns, rescaling.inputsOf(item.name())));
-            progress.accept((long) count * columns * tensor.spec().dtype().bytes());
-        }
+        long columns = tensor.spec().extent(1);
+        BlockFormat.Grouped format = item.format().orElseThrow().forRows(columns);
+        PackedMatrix packed =
+                new PackedMatrix(item.module(), format, tensor.spec().rows(), columns);
+        MatrixPieces.<IOException>quantize(
+                item.name(), tensor, format, packed.rowMultiple(), quantizer, rescaling, (rows, first) -> {
+                    packed.append(writer, rows);
+                    progress.accept((long) rows.rows()
+                            * rows.columns()
+                            * tensor.spec().dtype().bytes());
+                });
     }
 
     /** Closes the source. */

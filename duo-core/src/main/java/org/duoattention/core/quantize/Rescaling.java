@@ -1,25 +1,43 @@
 package org.duoattention.core.quantize;
 
 import java.util.Map;
+import org.duoattention.quant.weight.InputCorrection;
 import org.duoattention.quant.weight.InputMoments;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Factors by which weights are multiplied before they are quantised, such that the model computes the same: the inputs of a
- * layer are divided by what its columns are multiplied by, in the operation that comes before. All keys are names of
- * tensors.
+ * What is done to weights before they are quantised. Factors leave what the model computes as it is: the inputs of a layer
+ * are divided by what its columns are multiplied by, in the operation that comes before. Corrections make up for the
+ * rounding of the layers before. All keys are names of tensors.
  *
  * @param columns factor of each column of a matrix
  * @param rowDivisors what each row of a matrix, or each element of a vector, is divided by
  * @param inputs moments of the inputs of each rescaled matrix
+ * @param corrections of matrices, applied before the factors
  */
 public record Rescaling(
-        Map<String, float[]> columns, Map<String, float[]> rowDivisors, Map<String, InputMoments> inputs) {
+        Map<String, float[]> columns,
+        Map<String, float[]> rowDivisors,
+        Map<String, InputMoments> inputs,
+        Map<String, InputCorrection> corrections) {
     /** Everything stays as it is, and nothing is known of inputs. */
-    public static final Rescaling NONE = new Rescaling(Map.of(), Map.of(), Map.of());
+    public static final Rescaling NONE = new Rescaling(Map.of(), Map.of(), Map.of(), Map.of());
 
-    /** Applies the factors of a tensor to some of its rows. A vector is one column. */
+    /** Changes some rows of a tensor. A vector is one column. */
     void apply(String name, float[] values, long firstRow, int rows, int width) {
+        InputCorrection correction = corrections.get(name);
+        if (correction != null) {
+            correction.apply(values, rows);
+        }
+        multiply(name, values, firstRow, rows, width, false);
+    }
+
+    /** Takes the factors of some rows back, so that a layer can be used between others that have none. */
+    void undoFactors(String name, float[] values, long firstRow, int rows, int width) {
+        multiply(name, values, firstRow, rows, width, true);
+    }
+
+    private void multiply(String name, float[] values, long firstRow, int rows, int width, boolean inverse) {
         float[] factors = columns.get(name);
         float[] divisors = rowDivisors.get(name);
         if (factors == null && divisors == null) {
@@ -29,7 +47,8 @@ public record Rescaling(
             float divisor = divisors == null ? 1 : divisors[(int) firstRow + row];
             for (int i = 0; i < width; i++) {
                 float factor = factors == null ? 1 : factors[i];
-                values[row * width + i] = values[row * width + i] * factor / divisor;
+                int at = row * width + i;
+                values[at] = inverse ? values[at] * divisor / factor : values[at] * factor / divisor;
             }
         }
     }

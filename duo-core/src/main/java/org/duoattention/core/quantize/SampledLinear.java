@@ -3,10 +3,11 @@ package org.duoattention.core.quantize;
 import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.core.load.WeightSource;
 import org.duoattention.quant.weight.Floats;
+import org.duoattention.quant.weight.InputCorrection;
 import org.duoattention.quant.weight.QuantizedRows;
 
 /**
- * Some rows of a matrix, evenly spread, and the energy of their outputs on sampled inputs.
+ * Some rows of a matrix, evenly spread and corrected, and the energy of their outputs on sampled inputs.
  *
  * @param weights {@code [rows, width]}
  * @param rows number of rows
@@ -14,7 +15,8 @@ import org.duoattention.quant.weight.QuantizedRows;
  */
 @SuppressWarnings("ArrayRecordComponent") // Read by one class, never compared.
 record SampledLinear(float[] weights, int rows, double energy) {
-    static SampledLinear of(WeightSource source, String module, int most, ActivationStatistics.Inputs inputs) {
+    static SampledLinear of(
+            WeightSource source, String module, int most, LinearInputs inputs, InputCorrection correction) {
         HostTensor tensor = source.find(module + ".weight").orElseThrow();
         int width = inputs.width();
         int rows = (int) Math.min(most, tensor.spec().rows());
@@ -23,6 +25,7 @@ record SampledLinear(float[] weights, int rows, double energy) {
         double energy = 0;
         for (int i = 0; i < rows; i++) {
             Floats.read(tensor, tensor.spec().rows() * i / rows * width, row, width);
+            correction.apply(row, 1);
             System.arraycopy(row, 0, weights, i * width, width);
             energy += outputEnergy(row, inputs);
         }
@@ -33,7 +36,7 @@ record SampledLinear(float[] weights, int rows, double energy) {
      * The squared error of the outputs over their energy, when columns were multiplied by factors and quantised, and inputs
      * are divided by the factors.
      */
-    double error(QuantizedRows quantized, float[] factors, ActivationStatistics.Inputs inputs) {
+    double error(QuantizedRows quantized, float[] factors, LinearInputs inputs) {
         int width = inputs.width();
         float[] delta = new float[width];
         double error = 0;
@@ -47,7 +50,7 @@ record SampledLinear(float[] weights, int rows, double energy) {
         return energy == 0 ? 0 : error / energy;
     }
 
-    private static double outputEnergy(float[] row, ActivationStatistics.Inputs inputs) {
+    private static double outputEnergy(float[] row, LinearInputs inputs) {
         int samples = inputs.samples();
         float[] sampled = inputs.sampled();
         float[] outputs = new float[samples];

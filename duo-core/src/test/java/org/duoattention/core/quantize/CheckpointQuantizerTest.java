@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.stream.IntStream;
@@ -103,9 +104,14 @@ class CheckpointQuantizerTest {
         try (Checkpoint source = Checkpoint.open(CHECKPOINTS.resolve(name));
                 Device device = new OpaqueBackend().openOpaque();
                 Arena arena = Arena.ofShared()) {
-            ActivationStatistics statistics = ActivationStatistics.collect(device, config, source, ids, tokens -> {});
-            Rescaling rescaling = ActivationAwareScaling.search(
-                    source, config, new MatrixFormat(4, MatrixFormat.ROW, false), statistics, 2, layers -> {});
+            Rescaling found = Calibration.run(
+                    device,
+                    config,
+                    source,
+                    settings(new MatrixFormat(4, MatrixFormat.ROW, false), LARGE),
+                    ids,
+                    steps -> {});
+            Rescaling rescaling = new Rescaling(found.columns(), found.rowDivisors(), found.inputs(), Map.of());
             assertThat(rescaling.columns()).hasSize(3 * 7);
             assertThat(rescaling.columns().values())
                     .as("layers with factors other than one")
@@ -116,6 +122,47 @@ class CheckpointQuantizerTest {
                 assertThat(after[i]).isCloseTo(before[i], within(2e-4f));
             }
         }
+    }
+
+    /** On tokens of the same kind as those that were read, and others. */
+    @ParameterizedTest
+    @ValueSource(strings = {"llama-bias", "mistral", "qwen3"})
+    void calibratedWeightsGiveNearerLogits(String name) throws InterruptedException {
+        Path model = CHECKPOINTS.resolve(name);
+        ModelConfig config = ModelConfig.read(model);
+        int vocabulary = config.shape().vocabSize();
+        int[] ids = new Random(1).ints(4000, 3, vocabulary).toArray();
+        try (CheckpointQuantizer quantizer = CheckpointQuantizer.open(
+                        model, settings(new MatrixFormat(4, MatrixFormat.ROW, false), LARGE));
+                Device device = new OpaqueBackend().openOpaque()) {
+            long[] steps = {0};
+            Rescaling rescaling = quantizer.calibrate(device, ids, count -> steps[0] += count);
+            assertThat(steps[0]).isEqualTo(quantizer.calibrationSteps(ids.length));
+            quantizer.write(directory.resolve("plain"), Rescaling.NONE, bytes -> {});
+            quantizer.write(directory.resolve("calibrated"), rescaling, bytes -> {});
+            try (Checkpoint source = Checkpoint.open(model);
+                    Checkpoint plain = Checkpoint.open(directory.resolve("plain"));
+                    Checkpoint calibrated = Checkpoint.open(directory.resolve("calibrated"))) {
+                Random random = new Random(2);
+                double before = 0;
+                double after = 0;
+                for (int sequence = 0; sequence < 20; sequence++) {
+                    int[] others = random.ints(40, 3, vocabulary).toArray();
+                    float[] exact = logits(device, config, source, others);
+                    before += squaredDistance(exact, logits(device, config, plain, others));
+                    after += squaredDistance(exact, logits(device, config, calibrated, others));
+                }
+                assertThat(after).isLessThan(0.6 * before);
+            }
+        }
+    }
+
+    private static double squaredDistance(float[] a, float[] b) {
+        double sum = 0;
+        for (int i = 0; i < a.length; i++) {
+            sum += Math.pow(a[i] - b[i], 2);
+        }
+        return sum;
     }
 
     private static float spread(float[] factors) {
@@ -129,7 +176,10 @@ class CheckpointQuantizerTest {
     }
 
     private static float[] logits(Device device, ModelConfig config, WeightSource source) {
-        int[] ids = {5, 9, 17, 30, 4, 8, 8, 50};
+        return logits(device, config, source, new int[] {5, 9, 17, 30, 4, 8, 8, 50});
+    }
+
+    private static float[] logits(Device device, ModelConfig config, WeightSource source, int[] ids) {
         HeadSet heads = HeadSet.range(config.shape().kvHeads());
         CachePlan plan = new CachePlan(
                 config.shape(),

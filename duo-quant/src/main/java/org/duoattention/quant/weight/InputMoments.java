@@ -41,7 +41,8 @@ public final class InputMoments {
         return block;
     }
 
-    private int size(int index) {
+    /** Channels of a given block. */
+    int size(int index) {
         return Math.min(block, width - index * block);
     }
 
@@ -91,7 +92,7 @@ public final class InputMoments {
     float[][] damped() {
         float[][] damped = new float[blocks.length][];
         for (int b = 0; b < blocks.length; b++) {
-            double[] h = damped(b);
+            double[] h = damped(b, DAMPING);
             double largest = Arrays.stream(h).max().orElse(1);
             damped[b] = new float[h.length];
             for (int i = 0; i < h.length; i++) {
@@ -108,19 +109,37 @@ public final class InputMoments {
     float[][] factors() {
         float[][] factors = new float[blocks.length][];
         for (int b = 0; b < blocks.length; b++) {
-            factors[b] = factor(damped(b), size(b));
+            factors[b] = factor(damped(b, DAMPING), size(b));
         }
         return factors;
     }
 
-    private double[] damped(int index) {
+    /**
+     * The inverse of a block of moments.
+     *
+     * @param index of the block
+     * @param damping added to the diagonal first, as a fraction of its mean
+     * @return row-major
+     */
+    double[] inverse(int index, double damping) {
+        int n = size(index);
+        double[] inverse = inverse(cholesky(damped(index, damping), n), n);
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < i; j++) {
+                inverse[i * n + j] = inverse[j * n + i];
+            }
+        }
+        return inverse;
+    }
+
+    private double[] damped(int index, double fraction) {
         double[] h = blocks[index].clone();
         int n = size(index);
         double trace = 0;
         for (int i = 0; i < n; i++) {
             trace += h[i * n + i];
         }
-        double damping = trace == 0 ? 1 : DAMPING * trace / n;
+        double damping = trace == 0 ? 1 : fraction * trace / n;
         for (int i = 0; i < n; i++) {
             h[i * n + i] += damping;
         }

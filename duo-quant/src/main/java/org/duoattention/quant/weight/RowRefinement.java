@@ -23,7 +23,7 @@ final class RowRefinement {
     private final int largestCode;
     /** {@code H} times the errors of the weights. */
     private final float[] slopes;
-    /** {@code H} times the codes of a group. */
+    /** {@code H} times the codes of a group, where it was needed. */
     private final float[] products;
 
     /**
@@ -53,7 +53,7 @@ final class RowRefinement {
     void refine(float[] values, int from, int[] codes, float[] scales, int[] zeros) {
         Arrays.fill(slopes, 0);
         for (int i = 0; i < codes.length; i++) {
-            addColumn(i, values[from + i] - (codes[i] - zeros[i / group]) * scales[i / group], slopes);
+            addColumn(i, values[from + i] - (codes[i] - zeros[i / group]) * scales[i / group], slopes, 0, codes.length);
         }
         for (int sweep = 0; sweep < SWEEPS; sweep++) {
             boolean changed = false;
@@ -77,14 +77,19 @@ final class RowRefinement {
         return Math.min(slopes.length, firstOf(channel) + block);
     }
 
-    /** Adds a multiple of a column of {@code H}, which is symmetric; without a sum, so that it becomes vectors. */
-    private void addColumn(int channel, float factor, float[] to) {
+    /**
+     * Adds a multiple of a column of {@code H}, which is symmetric, to some channels: only those of its block change.
+     * Without a sum, so that it becomes vectors.
+     */
+    private void addColumn(int channel, float factor, float[] to, int begin, int end) {
         int first = firstOf(channel);
-        int size = endOf(channel) - first;
+        int last = endOf(channel);
         float[] h = moments[channel / block];
-        int at = (channel - first) * size;
-        for (int i = 0; i < size; i++) {
-            to[first + i] += factor * h[at + i];
+        int at = (channel - first) * (last - first) - first;
+        int from = Math.max(begin, first);
+        int until = Math.min(end, last);
+        for (int i = from; i < until; i++) {
+            to[i] += factor * h[at + i];
         }
     }
 
@@ -92,12 +97,7 @@ final class RowRefinement {
     private boolean rescale(int g, int[] codes, float[] scales, int zero) {
         int begin = g * group;
         int end = begin + group;
-        int first = firstOf(begin);
-        int last = endOf(end - 1);
-        Arrays.fill(products, first, last, 0);
-        for (int i = begin; i < end; i++) {
-            addColumn(i, codes[i] - zero, products);
-        }
+        multiply(begin, end, begin, end, codes, zero);
         // The error changes by step^2 curvature - 2 step towards when the scale grows by a step.
         double towards = 0;
         double curvature = 0;
@@ -112,10 +112,23 @@ final class RowRefinement {
             return false;
         }
         scales[g] = best;
+        // Most scales stay, so that the channels outside the group are left until here.
+        int first = firstOf(begin);
+        int last = endOf(end - 1);
+        multiply(begin, end, first, begin, codes, zero);
+        multiply(begin, end, end, last, codes, zero);
         for (int i = first; i < last; i++) {
             slopes[i] -= (float) step * products[i];
         }
         return true;
+    }
+
+    /** {@code H} times the codes of a group, for channels of its blocks. */
+    private void multiply(int begin, int end, int firstChannel, int endChannel, int[] codes, int zero) {
+        Arrays.fill(products, firstChannel, endChannel, 0);
+        for (int i = begin; i < end; i++) {
+            addColumn(i, codes[i] - zero, products, firstChannel, endChannel);
+        }
     }
 
     /** Gives a weight the code at which the error is least beside all others. */
@@ -129,7 +142,7 @@ final class RowRefinement {
         }
         float change = (code - codes[i]) * scale;
         codes[i] = code;
-        addColumn(i, -change, slopes);
+        addColumn(i, -change, slopes, 0, codes.length);
         return true;
     }
 }

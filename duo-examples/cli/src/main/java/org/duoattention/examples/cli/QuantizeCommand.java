@@ -1,7 +1,6 @@
 package org.duoattention.examples.cli;
 
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -13,9 +12,6 @@ import org.duoattention.core.quantize.MatrixFormat;
 import org.duoattention.core.quantize.QuantizationSettings;
 import org.duoattention.core.quantize.Rescaling;
 import org.duoattention.core.session.Duo;
-import org.duoattention.core.tokenizer.HuggingFaceTokenizer;
-import org.duoattention.core.tokenizer.Tokenizer;
-import org.duoattention.identify.text.Utf8File;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -35,8 +31,6 @@ import picocli.CommandLine.Option;
 final class QuantizeCommand implements Callable<Integer> {
     private static final int DEFAULT_GROUP = 128;
     private static final int PROGRESS_LINES = 10;
-    private static final int DEFAULT_CALIBRATION = 8192;
-    private static final int LEAST_CALIBRATION = 64;
 
     private final Console console;
 
@@ -73,19 +67,8 @@ final class QuantizeCommand implements Callable<Integer> {
             description = "The embedding table, likewise (default: ${DEFAULT-VALUE}).")
     private String embedding = "keep";
 
-    @Option(
-            names = "--calibrate",
-            paramLabel = "FILE",
-            description =
-                    "UTF-8 text like what the model will read: weights are scaled and rounded so that the outputs on it"
-                            + " change least.")
-    private @Nullable Path calibrate;
-
-    @Option(
-            names = "--calibrate-tokens",
-            paramLabel = "N",
-            description = "Tokens of that text to read, from its beginning (default: 8192).")
-    private @Nullable Integer calibrateTokens;
+    @Mixin
+    private CalibrationOptions calibration = new CalibrationOptions();
 
     @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new or an empty directory.")
     private Path out = Path.of("");
@@ -105,10 +88,10 @@ final class QuantizeCommand implements Callable<Integer> {
         QuantizationSettings settings = settings();
         json.check();
         Outputs.checkDirectory(out, "--out");
-        int[] ids = calibrationIds();
+        Optional<CalibrationOptions.Source> text = calibration.source(model);
         long start = System.nanoTime();
         try (CheckpointQuantizer quantizer = CheckpointQuantizer.open(model, settings)) {
-            write(quantizer, ids);
+            int calibrated = write(quantizer, text);
             double seconds = (System.nanoTime() - start) / 1e9;
             json.console(console)
                     .out()
@@ -127,7 +110,7 @@ final class QuantizeCommand implements Callable<Integer> {
                             .put("bits", settings.linears().bits())
                             .put("group", settings.linears().group())
                             .put("asymmetric", asymmetric)
-                            .put("calibrationTokens", ids.length)
+                            .put("calibrationTokens", calibrated)
                             .put("sourceBytes", quantizer.sourceBytes())
                             .put("targetBytes", quantizer.targetBytes())
                             .put("seconds", seconds),
@@ -136,50 +119,29 @@ final class QuantizeCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
-    private int[] calibrationIds() {
-        if (calibrate == null) {
-            if (calibrateTokens != null) {
-                throw new DuoException("--calibrate-tokens needs --calibrate");
-            }
-            return new int[0];
-        }
-        int most = calibrateTokens == null ? DEFAULT_CALIBRATION : calibrateTokens;
-        Ranges.atLeast("--calibrate-tokens", most, LEAST_CALIBRATION);
-        String text = Utf8File.read("--calibrate", calibrate);
-        if (!HuggingFaceTokenizer.isPresent(model)) {
-            throw new DuoException(
-                    "--model " + model + " has no tokenizer.json, which --calibrate needs; add the file");
-        }
-        try (Tokenizer tokenizer = HuggingFaceTokenizer.load(model)) {
-            int[] all = tokenizer.encode(text, true);
-            if (all.length < LEAST_CALIBRATION) {
-                throw new DuoException("--calibrate " + calibrate + " has " + all.length
-                        + " tokens; give a text of at least " + LEAST_CALIBRATION);
-            }
-            return Arrays.copyOf(all, Math.min(all.length, most));
-        }
-    }
-
-    private Rescaling rescaling(CheckpointQuantizer quantizer, int[] ids) throws InterruptedException {
-        if (ids.length == 0) {
-            return Rescaling.NONE;
-        }
-        Duo duo = Wiring.duo();
-        long steps = (long) ids.length + quantizer.layers();
+    private Rescaling rescaling(CheckpointQuantizer quantizer, Duo duo, int[] ids) throws InterruptedException {
+        long steps = quantizer.calibrationSteps(ids.length);
         try (Progress progress = new Progress(console, quiet, "calibrate", steps, " steps");
                 Device device = duo.backends().open(quantizer.requirements(), Optional.empty(), Map.of())) {
             progress.line("calibrate: reading " + ids.length + " tokens");
-            Rescaling found = quantizer.calibrate(device, ids, progress::add, progress::add);
+            Rescaling found = quantizer.calibrate(device, ids, progress::add);
             progress.line("calibrate: done");
             return found;
         }
     }
 
-    private void write(CheckpointQuantizer quantizer, int[] ids) {
+    /** Returns the tokens of calibration. */
+    private int write(CheckpointQuantizer quantizer, Optional<CalibrationOptions.Source> text) {
         long total = quantizer.sourceBytes();
         long[] done = {0};
         try {
-            Rescaling rescaling = rescaling(quantizer, ids);
+            Rescaling rescaling = Rescaling.NONE;
+            int[] ids = {};
+            if (text.isPresent()) {
+                Duo duo = Wiring.duo();
+                ids = text.get().ids(duo, console, quiet);
+                rescaling = rescaling(quantizer, duo, ids);
+            }
             try (Progress progress = new Progress(console, quiet, "quantize", total, " bytes")) {
                 quantizer.write(out, rescaling, bytes -> {
                     progress.add(bytes);
@@ -190,6 +152,7 @@ final class QuantizeCommand implements Callable<Integer> {
                     }
                 });
             }
+            return ids.length;
         } catch (InterruptedException e) {
             throw new Interruption("interrupted; nothing was written to " + out, e);
         }
