@@ -121,7 +121,8 @@ public final class DecoderWeights implements AutoCloseable {
     }
 
     private Linear linear(String name, long out, long in, boolean bias) {
-        return new Linear(matrix(name + ".weight", out, in), bias ? Optional.of(adopt(name + ".bias", out)) : Optional.empty());
+        return new Linear(
+                matrix(name + ".weight", out, in), bias ? Optional.of(adopt(name + ".bias", out)) : Optional.empty());
     }
 
     /** The table of embeddings, {@code [vocabulary, hidden]}. */

@@ -103,12 +103,7 @@ final class ActivationAwareScaling {
                         shape.hiddenSize(),
                         Repeats.NONE);
             case FEED_FORWARD_OUTPUT ->
-                scale(
-                        modules,
-                        withBias(prefix(layer) + "mlp.up_proj"),
-                        inputs,
-                        shape.intermediateSize(),
-                        Repeats.NONE);
+                scale(modules, withBias(prefix(layer) + "mlp.up_proj"), inputs, shape.intermediateSize(), Repeats.NONE);
         }
     }
 
@@ -193,8 +188,7 @@ final class ActivationAwareScaling {
         return spread;
     }
 
-    private double error(
-            SampledLinear linear, LinearInputs inputs, InputMoments moments, float[] factors)
+    private double error(SampledLinear linear, LinearInputs inputs, InputMoments moments, float[] factors)
             throws InterruptedException {
         int width = inputs.width();
         float[] scaled = linear.weights().clone();
@@ -207,12 +201,7 @@ final class ActivationAwareScaling {
         return linear.error(quantized, factors, inputs);
     }
 
-    private void keep(
-            List<String> modules,
-            List<String> before,
-            float[] chosen,
-            LinearInputs inputs,
-            Repeats repeats) {
+    private void keep(List<String> modules, List<String> before, float[] chosen, LinearInputs inputs, Repeats repeats) {
         HostTensor first = source.find(before.getFirst()).orElseThrow();
         float[] factors = first.spec().rank() == 1 ? representable(first, chosen) : chosen;
         before.forEach(name -> rowDivisors.put(name, factors));

@@ -32,8 +32,9 @@ public final class OwnText {
         Random random = new Random(0);
         for (int begin = 0; begin < tokens; begin += Calibration.WINDOW) {
             int end = Math.min(tokens, begin + Calibration.WINDOW);
-            ids[begin] =
-                    model.config().bosTokenId().orElse(random.nextInt(model.shape().vocabSize()));
+            ids[begin] = model.config()
+                    .bosTokenId()
+                    .orElse(random.nextInt(model.shape().vocabSize()));
             fill(model, ids, begin + 1, end, begin);
             progress.accept(end - begin);
         }

@@ -132,8 +132,8 @@ class CheckpointQuantizerTest {
         ModelConfig config = ModelConfig.read(model);
         int vocabulary = config.shape().vocabSize();
         int[] ids = new Random(1).ints(4000, 3, vocabulary).toArray();
-        try (CheckpointQuantizer quantizer = CheckpointQuantizer.open(
-                        model, settings(new MatrixFormat(4, MatrixFormat.ROW, false), LARGE));
+        try (CheckpointQuantizer quantizer =
+                        CheckpointQuantizer.open(model, settings(new MatrixFormat(4, MatrixFormat.ROW, false), LARGE));
                 Device device = new OpaqueBackend().openOpaque()) {
             long[] steps = {0};
             Rescaling rescaling = quantizer.calibrate(device, ids, count -> steps[0] += count);

@@ -23,7 +23,8 @@ class QuantizeCommandTest {
                 "--weights int4 --group 32 --asymmetric --embedding int8",
                 "--weights int8",
                 "--weights int8 --group 32",
-                "--weights int4 --calibrate TEXT --calibrate-tokens 256"
+                "--weights int4 --calibrate TEXT --calibrate-tokens 256",
+                "--weights int4 --calibrate self --calibrate-tokens 64"
             })
     void theCopyIsSmallerAndGenerates(String options) throws IOException {
         Path text = Files.writeString(directory.resolve("text"), "It was the best of all the old days. ".repeat(200));

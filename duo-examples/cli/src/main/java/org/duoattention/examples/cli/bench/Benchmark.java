@@ -85,15 +85,11 @@ public final class Benchmark {
 
     private void prefill(Span span, ReadStream stream, PeakFlops peak) {
         List<Samples> all = taking(span.end());
-        for (int repeat = 0; repeat < repeats; repeat++) {
-            for (Samples samples : all) {
-                if (repeat > 0 && samples.isHopeless(all)) {
-                    continue;
-                }
-                samples.limits(stream, peak);
-                samples.add(samples.contender.prefill(span), samples.contender.prefillWork(span));
-            }
-        }
+        interleave(
+                all,
+                stream,
+                peak,
+                samples -> samples.add(samples.contender.prefill(span), samples.contender.prefillWork(span)));
         for (Samples samples : all) {
             report(samples.row(Row.PREFILL, span.end(), span.from(), span.tokens(), span.tokens()));
         }
@@ -106,17 +102,25 @@ public final class Benchmark {
             samples.contender.moveTo(depth);
             samples.contender.decode(Math.min(tokens, 8));
         }
+        interleave(
+                all,
+                stream,
+                peak,
+                samples -> samples.add(samples.contender.decode(tokens), samples.contender.decodeWork(depth)));
+        for (Samples samples : all) {
+            report(samples.row(Row.DECODE, depth, depth, tokens, 1));
+        }
+    }
+
+    private void interleave(List<Samples> all, ReadStream stream, PeakFlops peak, Consumer<Samples> measurement) {
         for (int repeat = 0; repeat < repeats; repeat++) {
             for (Samples samples : all) {
                 if (repeat > 0 && samples.isHopeless(all)) {
                     continue;
                 }
                 samples.limits(stream, peak);
-                samples.add(samples.contender.decode(tokens), samples.contender.decodeWork(depth));
+                measurement.accept(samples);
             }
-        }
-        for (Samples samples : all) {
-            report(samples.row(Row.DECODE, depth, depth, tokens, 1));
         }
     }
 
