@@ -38,7 +38,7 @@ final class LinearInputs {
      */
     LinearInputs(ModelConfig config, int width, int tokens) {
         this.tokens = tokens;
-        this.samples = (int)
+        this.samples =
                 Math.min(tokens, Math.clamp(SAMPLE_BYTES / (Float.BYTES * (long) width), LEAST_SAMPLES, MOST_SAMPLES));
         this.magnitudes = new double[width];
         this.moments = new InputMoments(width, block(config));

@@ -64,10 +64,10 @@ class QuantizeCommandTest {
     @ValueSource(strings = {"", " --calibrate TEXT --calibrate-tokens 64"})
     void aNumberThatCannotBeQuantisedIsRefused(String options) throws IOException {
         Path text = Files.writeString(directory.resolve("text"), "It was the best of all the old days. ".repeat(20));
-        // A BF16 NaN in q_proj of the last layer.
+        // A BF16 NaN in q_proj of the first layer, which is where the data has its byte 700,000 of 2,230,528.
         Path model = CheckpointCopy.in(directory)
                 .weights(bytes -> {
-                    int at = bytes.length - 40_000;
+                    int at = bytes.length - 2_230_528 + 700_000;
                     bytes[at] = (byte) 0xc0;
                     bytes[at + 1] = 0x7f;
                     return bytes;
