@@ -38,7 +38,8 @@ public final class OwnEngine implements AutoCloseable {
     private final ComputeStream stream;
     private final Decoder decoder;
     private final Tensor logits;
-    private final MemorySegment hostLogits;
+    private final MemorySegment likeliest;
+    private final MemorySegment likeliestLogit;
     private final Tensor keys;
     private final Tensor values;
     private final Random random = new Random(1);
@@ -67,7 +68,8 @@ public final class OwnEngine implements AutoCloseable {
             values = own(device.allocate(TensorSpec.of(DType.F32, chunk, shape.kvWidth())));
             Arena arena = own(Arena.ofShared());
             logits = own(device.allocate(TensorSpec.of(DType.F32, 1, shape.vocabSize())));
-            hostLogits = arena.allocate((long) Float.BYTES * shape.vocabSize(), 64);
+            likeliest = arena.allocate(ValueLayout.JAVA_INT);
+            likeliestLogit = arena.allocate(ValueLayout.JAVA_FLOAT);
             upload(keys);
             upload(values);
         } catch (RuntimeException | Error e) {
@@ -136,6 +138,7 @@ public final class OwnEngine implements AutoCloseable {
 
     /** Appends made-up keys and values up to a depth. */
     void fill(HybridCache cache, int depth) {
+        cache.reserve(Math.max(0, depth - cache.length()));
         while (cache.length() < depth) {
             int tokens = (int) Math.min(cache.spec().maxChunk(), depth - cache.length());
             Tensor k = keys.rows(0, tokens);
@@ -147,13 +150,13 @@ public final class OwnEngine implements AutoCloseable {
         }
     }
 
-    /** Feeds random tokens and computes the logits of the last one; returns the seconds. */
+    /** Feeds random tokens and chooses one to come next, as greedy decoding does; returns the seconds. */
     double feed(HybridCache cache, int tokens) {
         int[] ids = random.ints(tokens, 0, config.shape().vocabSize()).toArray();
         long start = System.nanoTime();
         decoder.feed(stream, ids, cache, PrefillMode.UPSTREAM);
         decoder.logits(stream, tokens - 1, logits);
-        stream.download(logits, hostLogits);
+        stream.topK(logits, 1, likeliest, likeliestLogit);
         stream.synchronize();
         return (System.nanoTime() - start) * 1e-9;
     }
