@@ -198,6 +198,7 @@ public interface ComputeStream extends AutoCloseable {
      * Replaces the content of a slab by what {@link #save} wrote of a slab with an equal spec.
      *
      * @throws IllegalArgumentException when the bytes are not such a snapshot; the slab is unchanged
+     * @throws DeviceMemoryException as {@link Device#reserve}; the slab is unchanged
      * @throws UnsupportedCapabilityException without {@link Capability#SNAPSHOT}
      */
     void restore(Slab slab, MemorySegment source);

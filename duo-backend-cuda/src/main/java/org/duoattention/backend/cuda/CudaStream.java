@@ -339,11 +339,12 @@ final class CudaStream implements ComputeStream {
 
     /** Gives the queue's memory back; called by the owner, or by whoever closes the device. */
     void release() {
-        try {
-            launches.close();
-        } finally {
-            dense.close();
-            selection.close();
+        try (selection) {
+            try {
+                launches.close();
+            } finally {
+                dense.close();
+            }
         }
     }
 

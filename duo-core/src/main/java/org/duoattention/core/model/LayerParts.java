@@ -62,8 +62,13 @@ public final class LayerParts {
      * @param delta {@code [tokens, hidden]}, written; may be {@code normed}
      */
     public void feedForward(ComputeStream stream, Layer layer, Tensor normed, Tensor gate, Tensor up, Tensor delta) {
+        gated(stream, layer, normed, gate, up);
+        stream.linear(gate, layer.down().to(delta));
+    }
+
+    /** The feed-forward part without its last layer: {@code gate = swiGlu(gate(normed), up(normed))}. */
+    void gated(ComputeStream stream, Layer layer, Tensor normed, Tensor gate, Tensor up) {
         stream.linears(normed, List.of(layer.gate().to(gate), layer.up().to(up)));
         stream.swiGlu(gate, up, gate);
-        stream.linear(gate, layer.down().to(delta));
     }
 }

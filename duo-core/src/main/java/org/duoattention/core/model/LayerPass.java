@@ -104,9 +104,11 @@ public final class LayerPass implements AutoCloseable {
      */
     public void run(Layer layer, MemorySegment hidden, int tokens) {
         try (HybridCache keys = HybridCache.allocate(device, cache)) {
-            forward(layer, hidden, tokens, keys, Input.FEED_FORWARD_OUTPUT);
+            Tensor gate = forward(layer, hidden, tokens, keys, Input.FEED_FORWARD_OUTPUT);
             Tensor residual = scratch.residual.rows(0, tokens);
-            stream.add(residual, scratch.delta.rows(0, tokens));
+            Tensor delta = scratch.delta.rows(0, tokens);
+            stream.linear(gate, layer.down().to(delta));
+            stream.add(residual, delta);
             stream.download(residual, hidden);
             stream.synchronize();
         }
@@ -155,13 +157,14 @@ public final class LayerPass implements AutoCloseable {
         if (until == Input.FEED_FORWARD) {
             return normed;
         }
-        parts.feedForward(stream, layer, normed, gate, scratch.up.rows(0, n), delta);
+        parts.gated(stream, layer, normed, gate, scratch.up.rows(0, n));
         return gate;
     }
 
     @Override
     public void close() {
-        stream.close();
-        scratch.close();
+        try (scratch) {
+            stream.close();
+        }
     }
 }

@@ -2,15 +2,19 @@ package org.duoattention.core.quantize;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.function.IntConsumer;
 import org.duoattention.api.backend.Device;
+import org.duoattention.api.tensor.HostTensor;
 import org.duoattention.core.load.WeightSource;
 import org.duoattention.core.model.DecoderWeights;
 import org.duoattention.core.model.DecoderWeights.Layer;
 import org.duoattention.core.model.LayerPass;
 import org.duoattention.core.model.LayerPass.Input;
 import org.duoattention.core.model.ModelConfig;
+import org.duoattention.quant.weight.Floats;
+import org.duoattention.quant.weight.QuantizedRows;
 import org.duoattention.quant.weight.WeightQuantizer;
 
 /**
@@ -69,6 +73,9 @@ final class Calibration {
             Calibration calibration = new Calibration(pass, config, ids, arena);
             ActivationAwareScaling scaling = new ActivationAwareScaling(source, config, format, quantizer);
             calibration.embed(weights);
+            if (settings.embedding().isPresent()) {
+                calibration.quantizeEmbeddings(source, settings.embedding().get(), quantizer);
+            }
             for (int i = 0; i < weights.layers().size(); i++) {
                 Layer layer = weights.layers().get(i);
                 try (QuantizedLayer changed = new QuantizedLayer(device, layer)) {
@@ -94,6 +101,27 @@ final class Calibration {
             pass.embed(weights.embedding(), Arrays.copyOfRange(ids, begin, end), rows(original, begin, end));
         }
         quantized.copyFrom(original);
+    }
+
+    /** Every row is rounded on its own, so that those of the text suffice. */
+    private void quantizeEmbeddings(WeightSource source, MatrixFormat format, WeightQuantizer quantizer)
+            throws InterruptedException {
+        HostTensor table = source.find(QuantizationPlan.EMBEDDING + ".weight").orElseThrow();
+        int width = Math.toIntExact(table.spec().extent(1));
+        float[] values = new float[Math.multiplyExact(window, width)];
+        float[] row = new float[width];
+        for (int begin = 0; begin < ids.length; begin += window) {
+            int count = Math.min(ids.length - begin, window);
+            for (int i = 0; i < count; i++) {
+                Floats.read(table, (long) ids[begin + i] * width, row, width);
+                System.arraycopy(row, 0, values, i * width, width);
+            }
+            QuantizedRows rows = quantizer.quantize(format.forRows(width), values, count, width, null);
+            for (int i = 0; i < count; i++) {
+                rows.dequantize(i, row);
+                MemorySegment.copy(row, 0, quantized, ValueLayout.JAVA_FLOAT, (begin + i) * rowBytes, width);
+            }
+        }
     }
 
     private LinearInputs read(ModelConfig config, Layer layer, Layer changed, Input input, IntConsumer progress)

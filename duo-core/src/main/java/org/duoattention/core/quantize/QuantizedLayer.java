@@ -24,19 +24,40 @@ import org.duoattention.quant.weight.WeightQuantizer;
  */
 final class QuantizedLayer implements AutoCloseable {
     private final Device device;
+    private final Layer original;
     private final Arena arena = Arena.ofShared();
     private final List<Tensor> owned = new ArrayList<>();
-    private Layer layer;
+    /** q, k, v, o, gate, up, down. */
+    private final List<Linear> linears;
 
     /** The layer as it is in the original model. */
     QuantizedLayer(Device device, Layer original) {
         this.device = device;
-        this.layer = original;
+        this.original = original;
+        this.linears = new ArrayList<>(List.of(
+                original.q(),
+                original.k(),
+                original.v(),
+                original.o(),
+                original.gate(),
+                original.up(),
+                original.down()));
     }
 
     /** The layer as it is now; valid until this is closed. */
     Layer layer() {
-        return layer;
+        return new Layer(
+                original.inputNorm(),
+                linears.get(0),
+                linears.get(1),
+                linears.get(2),
+                original.qNorm(),
+                original.kNorm(),
+                linears.get(3),
+                original.postAttentionNorm(),
+                linears.get(4),
+                linears.get(5),
+                linears.get(6));
     }
 
     /**
@@ -52,65 +73,17 @@ final class QuantizedLayer implements AutoCloseable {
             WeightQuantizer quantizer,
             Rescaling rescaling)
             throws InterruptedException {
-        List<Tensor> weights = new ArrayList<>();
-        for (String module : ActivationAwareScaling.modules(index, input)) {
-            weights.add(quantized(module + ".weight", source, format, quantizer, rescaling));
-        }
-        Layer l = layer;
-        layer = switch (input) {
-            case ATTENTION ->
-                new Layer(
-                        l.inputNorm(),
-                        new Linear(weights.get(0), l.q().bias()),
-                        new Linear(weights.get(1), l.k().bias()),
-                        new Linear(weights.get(2), l.v().bias()),
-                        l.qNorm(),
-                        l.kNorm(),
-                        l.o(),
-                        l.postAttentionNorm(),
-                        l.gate(),
-                        l.up(),
-                        l.down());
-            case ATTENTION_OUTPUT ->
-                new Layer(
-                        l.inputNorm(),
-                        l.q(),
-                        l.k(),
-                        l.v(),
-                        l.qNorm(),
-                        l.kNorm(),
-                        new Linear(weights.get(0), l.o().bias()),
-                        l.postAttentionNorm(),
-                        l.gate(),
-                        l.up(),
-                        l.down());
-            case FEED_FORWARD ->
-                new Layer(
-                        l.inputNorm(),
-                        l.q(),
-                        l.k(),
-                        l.v(),
-                        l.qNorm(),
-                        l.kNorm(),
-                        l.o(),
-                        l.postAttentionNorm(),
-                        new Linear(weights.get(0), l.gate().bias()),
-                        new Linear(weights.get(1), l.up().bias()),
-                        l.down());
-            case FEED_FORWARD_OUTPUT ->
-                new Layer(
-                        l.inputNorm(),
-                        l.q(),
-                        l.k(),
-                        l.v(),
-                        l.qNorm(),
-                        l.kNorm(),
-                        l.o(),
-                        l.postAttentionNorm(),
-                        l.gate(),
-                        l.up(),
-                        new Linear(weights.get(0), l.down().bias()));
+        int at = switch (input) {
+            case ATTENTION -> 0;
+            case ATTENTION_OUTPUT -> 3;
+            case FEED_FORWARD -> 4;
+            case FEED_FORWARD_OUTPUT -> 6;
         };
+        for (String module : ActivationAwareScaling.modules(index, input)) {
+            Tensor weight = quantized(module + ".weight", source, format, quantizer, rescaling);
+            linears.set(at, new Linear(weight, linears.get(at).bias()));
+            at++;
+        }
     }
 
     private Tensor quantized(

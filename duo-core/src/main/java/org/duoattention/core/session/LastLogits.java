@@ -56,11 +56,16 @@ final class LastLogits implements AutoCloseable {
      * @throws org.duoattention.api.backend.DeviceMemoryException when there is no memory
      */
     LastLogits(Device device, ModelShape shape) {
-        this.row = device.allocate(spec(shape));
         this.arena = Arena.ofShared();
-        this.hostRow = arena.allocate(ValueLayout.JAVA_FLOAT, shape.vocabSize());
-        this.hostIds = arena.allocate(ValueLayout.JAVA_INT, ComputeStream.MAX_TOP_K);
-        this.hostHighest = arena.allocate(ValueLayout.JAVA_FLOAT, ComputeStream.MAX_TOP_K);
+        try {
+            this.hostRow = arena.allocate(ValueLayout.JAVA_FLOAT, shape.vocabSize());
+            this.hostIds = arena.allocate(ValueLayout.JAVA_INT, ComputeStream.MAX_TOP_K);
+            this.hostHighest = arena.allocate(ValueLayout.JAVA_FLOAT, ComputeStream.MAX_TOP_K);
+            this.row = device.allocate(spec(shape));
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            throw e;
+        }
     }
 
     /** Bytes on a device. */

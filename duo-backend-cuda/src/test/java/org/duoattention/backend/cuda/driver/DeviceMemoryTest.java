@@ -82,20 +82,27 @@ class DeviceMemoryTest {
 
     @Test
     void memoryInPiecesIsMovedTogether() {
-        // All memory in pieces of 128 MiB; then every other one is free, and more is asked for than any of these holds.
-        List<DeviceMemory.Block> blocks = new ArrayList<>();
-        while (memory.availableBytes() >= 128 * MIB) {
-            blocks.add(memory.allocate("a block", 128 * MIB));
-        }
-        for (int i = 0; i < blocks.size(); i += 2) {
-            memory.free(blocks.get(i));
-        }
-        long available = memory.availableBytes();
+        // Of the rest the emulation writes every byte.
+        EmulatedDriver.othersTake(3L << 30);
+        try {
+            // All memory in pieces of 128 MiB; then every other one is free, and more is asked for than any of these
+            // holds.
+            List<DeviceMemory.Block> blocks = new ArrayList<>();
+            while (memory.availableBytes() >= 128 * MIB) {
+                blocks.add(memory.allocate("a block", 128 * MIB));
+            }
+            for (int i = 0; i < blocks.size(); i += 2) {
+                memory.free(blocks.get(i));
+            }
+            long available = memory.availableBytes();
 
-        DeviceMemory.Block large = memory.allocate("a large block", available / 2);
+            DeviceMemory.Block large = memory.allocate("a large block", available / 2);
 
-        assertThat(available).isGreaterThan(1024 * MIB);
-        assertThat(memory.availableBytes()).isEqualTo(available - large.bytes());
+            assertThat(available).isGreaterThan(1024 * MIB);
+            assertThat(memory.availableBytes()).isEqualTo(available - large.bytes());
+        } finally {
+            EmulatedDriver.othersTake(0);
+        }
     }
 
     @Test
@@ -153,6 +160,36 @@ class DeviceMemoryTest {
         assertThat(EmulatedDriver.mappedBytes()).isEqualTo(60 * MIB);
     }
 
+    /** Every model has a pool of its own. */
+    @Test
+    void anotherPoolIsNotGivenWhatIsPromisedEither() {
+        long available = memory.availableBytes();
+        GrowingBlock block = memory.allocateGrowing("a cache", available - 64 * MIB);
+        try (DeviceMemory another = new DeviceMemory(context)) {
+            assertThat(another.availableBytes()).isEqualTo(memory.availableBytes());
+            assertThatThrownBy(() -> another.allocate("a tensor", 65 * MIB)).isInstanceOf(DeviceMemoryException.class);
+            assertThatThrownBy(() -> another.allocateGrowing("another cache", 65 * MIB))
+                    .isInstanceOf(DeviceMemoryException.class);
+            memory.free(block);
+            assertThat(another.availableBytes()).isEqualTo(available);
+        }
+    }
+
+    /** Modules are loaded, and graphs made, after caches are allocated. */
+    @Test
+    void whatIsLeftToTheDriverMayBeGoneWhenACacheGrows() {
+        // Of the rest the emulation writes every byte.
+        EmulatedDriver.othersTake(5L << 30);
+        try {
+            GrowingBlock block = memory.allocateGrowing("a cache", memory.availableBytes());
+            EmulatedDriver.othersTake((5L << 30) + 150 * MIB);
+            memory.map("a cache", need(block, block.bytes()), need(block, block.bytes()));
+            assertThat(memory.mappedBytes(block)).isEqualTo(block.bytes());
+        } finally {
+            EmulatedDriver.othersTake(0);
+        }
+    }
+
     @Test
     void unusedMemoryOfThePoolGoesToGrowingBlocks() {
         // Of the rest the emulation writes every byte.
@@ -181,7 +218,7 @@ class DeviceMemoryTest {
         List<DeviceMemory.Need> both =
                 List.of(need(first, 30 * MIB).getFirst(), need(second, 20 * MIB).getFirst());
         try {
-            EmulatedDriver.othersTake(context.freeBytes() - (192 + 39) * MIB);
+            EmulatedDriver.othersTake(context.freeBytes() - 39 * MIB);
             assertThatThrownBy(() -> memory.map("a cache", both, both))
                     .isInstanceOf(DeviceMemoryException.class)
                     .hasMessage("a cache needs %d bytes, %d are available", 40 * MIB, 38 * MIB);
@@ -198,7 +235,7 @@ class DeviceMemoryTest {
             }
             // What is asked for beyond the need is no reason to refuse.
             EmulatedDriver.limitCreations(-1);
-            EmulatedDriver.othersTake(context.freeBytes() - (192 + 38) * MIB);
+            EmulatedDriver.othersTake(context.freeBytes() - 38 * MIB);
             memory.map("a cache", both, need(second, 20 * MIB));
             assertThat(memory.mappedBytes(second)).isEqualTo(20 * MIB);
         } finally {

@@ -94,7 +94,7 @@ class ProcessTest {
     void aPrefillThatWasInterruptedGoesOnWhereItStopped() throws Exception {
         assumeThat(System.getProperty("os.name")).as("signals are sent by kill").isIn("Linux", "Mac OS X");
         Path prompt =
-                Files.writeString(directory.resolve("prompt.txt"), longText().substring(0, 60_000));
+                Files.writeString(directory.resolve("prompt.txt"), longText().substring(0, 30_000));
         Path cache = directory.resolve("prompt.cache");
         Process process = longPrefill(prompt, "--prompt-cache", cache.toString());
         try (BufferedReader err = process.errorReader(StandardCharsets.UTF_8)) {

@@ -24,7 +24,7 @@ class QuantizeCommandTest {
                 "--weights int8",
                 "--weights int8 --group 32",
                 "--weights int4 --calibrate TEXT --calibrate-tokens 256",
-                "--weights int4 --calibrate self --calibrate-tokens 64"
+                "--weights int4 --embedding int8 --calibrate self --calibrate-tokens 64"
             })
     void theCopyIsSmallerAndGenerates(String options) throws IOException {
         Path text = Files.writeString(directory.resolve("text"), "It was the best of all the old days. ".repeat(200));
