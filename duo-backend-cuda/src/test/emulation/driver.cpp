@@ -221,6 +221,15 @@ CUresult make_launch(
     return SUCCESS;
 }
 
+long long bytes_of(const std::map<CUdeviceptr, size_t>& ranges) {
+    std::lock_guard<std::mutex> lock(state);
+    size_t bytes = 0;
+    for (const auto& range : ranges) {
+        bytes += range.second;
+    }
+    return static_cast<long long>(bytes);
+}
+
 }  // namespace
 
 #define CHECK()                          \
@@ -240,23 +249,8 @@ long long duo_emulated_launches() { return launches; }
 long long duo_emulated_graph_launches() { return graph_launches; }
 
 // Bytes of addresses that are reserved, of memory that is mapped to them, and of memory in all.
-long long duo_emulated_reserved() {
-    std::lock_guard<std::mutex> lock(state);
-    size_t bytes = 0;
-    for (const auto& range : reserved) {
-        bytes += range.second;
-    }
-    return static_cast<long long>(bytes);
-}
-
-long long duo_emulated_mapped() {
-    std::lock_guard<std::mutex> lock(state);
-    size_t bytes = 0;
-    for (const auto& range : mapped) {
-        bytes += range.second;
-    }
-    return static_cast<long long>(bytes);
-}
+long long duo_emulated_reserved() { return bytes_of(reserved); }
+long long duo_emulated_mapped() { return bytes_of(mapped); }
 
 long long duo_emulated_used() {
     std::lock_guard<std::mutex> lock(state);
