@@ -99,11 +99,12 @@ final class CodedProducts implements DirectProducts {
         int tile = at.tile;
         long inPanel = (long) g * group * PANEL * bits / 8;
         long block = CodeLayout.keyBlock(head, base + first);
-        Scales.block(head, block + CodeLayout.scales(g), m, scales);
-        long other = block;
-        if (second < lanes) {
-            other = CodeLayout.keyBlock(head, base + second);
-            Scales.block(head, other + CodeLayout.scales(g), m, scales + 2 * SLOTS);
+        boolean two = second < lanes;
+        long other = two ? CodeLayout.keyBlock(head, base + second) : block;
+        // One call in a loop: inlined twice, the method is too much for the compiler, which then leaves its vectors on
+        // the heap.
+        for (int i = 0; i < (two ? 2 : 1); i++) {
+            Scales.block(head, (i == 0 ? block : other) + CodeLayout.scales(g), m, scales + i * 2 * SLOTS);
         }
         for (int p = 0; p < Math.min(SLOTS, lanes - first); p += PANEL) {
             long x = block + CodeLayout.keyPanel(head, p) + inPanel;
