@@ -31,7 +31,8 @@ import org.duoattention.backend.cpu.pool.WorkerPool;
  * with its reference, and the ratio is the median of the ratios of neighbours, so that a machine shared with others gives a usable
  * figure. The command is in docs/performance.md.
  *
- * <p>System properties: {@code threads} (2), {@code rounds} (30), {@code openblas} (path of the library; without it the
+ * <p>System properties: {@code slots} (of decode attention, 16384), {@code megabytes} (of the memory that is walked, 256; more than a
+ * cache takes), {@code threads} (2), {@code rounds} (30), {@code openblas} (path of the library; without it the
  * product is only timed), {@code only} (part of the names to measure), {@code cpuTime} (true: the processor time of
  * the main thread instead of wall time, for a machine that others use at the same time; with one thread only).
  */
@@ -42,7 +43,7 @@ final class CpuKernelBenchmark {
     private static final String ONLY = System.getProperty("only", "");
     private static final int PARTS = 8 * THREADS;
     private static final long WARM_UP_NANOS = 6_000_000_000L;
-    private static final long MEMORY = 256L << 20;
+    private static final long MEMORY = Long.getLong("megabytes", 256) << 20;
     private static final List<BlockFormat.Grouped> QUANTIZED = List.of(
             new BlockFormat.Grouped(4, 32, false, DType.F16),
             new BlockFormat.Grouped(4, 128, false, DType.F16),
@@ -291,7 +292,7 @@ final class CpuKernelBenchmark {
 
     /** Decode attention of eight KV heads, 32 query heads, split into ranges of slots as the device does. */
     private void decode() {
-        int slots = 16384;
+        int slots = Integer.getInteger("slots", 16384);
         for (int dim : new int[] {64, 128}) {
             BlockFormat int8 = new BlockFormat.Grouped(8, dim, true, DType.F16);
             BlockFormat int4 = new BlockFormat.Grouped(4, dim, true, DType.F16);

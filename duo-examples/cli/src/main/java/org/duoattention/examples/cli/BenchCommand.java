@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.Callable;
+import java.util.function.LongConsumer;
 import java.util.stream.Collectors;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.DuoException;
@@ -165,6 +166,10 @@ final class BenchCommand implements Callable<Integer> {
         plan.assumeRetrieval(duo, compared, DEFAULT_RETRIEVAL);
         plan.check(duo, compared);
         between("--peer-depth", peerDepth, 0, MAX_DEPTH);
+        if (peer == null && isGiven("--peer-depth")) {
+            throw new DuoException("--peer-depth " + peerDepth + " says how deep a peer is measured, and there is none;"
+                    + " give --peer, or leave it out");
+        }
         if (peer != null && !PEERS.contains(peer)) {
             throw new DuoException("--peer is '" + peer + "'; it must be one of " + String.join(", ", PEERS));
         }
@@ -177,8 +182,8 @@ final class BenchCommand implements Callable<Integer> {
         String device;
         try (Planner planner = duo.planner(
                 config, weights.requirements(name, config, BlockFormat.F16), backend.id(), backend.options())) {
-            requireMemory(duo, planner, caches, spans);
-            try (Peer other = startPeer(config);
+            long left = requireMemory(duo, planner, caches, spans);
+            try (Peer other = startPeer(config, longest(spans), left);
                     OwnEngine engine = new OwnEngine(planner, weights, plan.chunk())) {
                 device = planner.device().description();
                 List<Contender> peers = other == null ? List.of() : other.contenders(peerDepth, longest(spans));
@@ -190,13 +195,14 @@ final class BenchCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
-    private @Nullable Peer startPeer(ModelConfig config) {
+    private @Nullable Peer startPeer(ModelConfig config, int longest, long left) {
         if (peer == null) {
             return null;
         }
+        LongConsumer memory = bytes -> requirePeerMemory(bytes, left);
         return peer.equals(JLAMA)
-                ? Jlama.start(config, weights, THREADS, this::say)
-                : LlamaCpp.start(config, weights, THREADS, this::say);
+                ? Jlama.start(config, weights, THREADS, longest, memory, this::say)
+                : LlamaCpp.start(config, weights, THREADS, longest, memory, this::say);
     }
 
     private List<CacheChoice> caches() {
@@ -224,8 +230,10 @@ final class BenchCommand implements Callable<Integer> {
     /**
      * Refuses, before anything is made, what does not fit: the weights with the caches of the deepest decode, which lie
      * beside each other, or with the cache of the longest prefill.
+     *
+     * @return bytes that are left then
      */
-    private void requireMemory(Duo duo, Planner planner, List<CacheChoice> caches, List<Span> spans) {
+    private long requireMemory(Duo duo, Planner planner, List<CacheChoice> caches, List<Span> spans) {
         long available = planner.device().availableBytes();
         long engine = OwnEngine.bytes(planner, weights, plan.chunk());
         if (engine > available) {
@@ -249,6 +257,17 @@ final class BenchCommand implements Callable<Integer> {
         if (together > left) {
             String names = caches.stream().map(CacheChoice::text).collect(Collectors.joining(","));
             throw tooLarge("--depths " + deepest() + " with the caches of " + names, together, engine, available);
+        }
+        return left - together;
+    }
+
+    /** A peer has no limit of its own: what does not fit would be swapped, or end with the whole machine out of memory. */
+    private void requirePeerMemory(long bytes, long left) {
+        if (bytes > left) {
+            throw new DuoException("--peer " + peer + " takes " + bytes + " bytes for its weights and the caches of its"
+                    + " settings, " + left + " are left beside ours; choose a smaller --peer-depth, which is "
+                    + peerDepth
+                    + ", fewer --depths or a smaller shape");
         }
     }
 
@@ -407,7 +426,10 @@ final class BenchCommand implements Callable<Integer> {
                     .put("weightBytes", row.weightBytes())
                     .put("kvBytes", row.kvBytes());
             if (!who.setting().isEmpty()) {
-                object.put("setting", who.setting()).put("bestSetting", isBest(row, result.rows()));
+                object.put("setting", who.setting());
+                if (!who.engine().equals(OwnContender.ENGINE)) {
+                    object.put("bestSetting", isBest(row, result.rows()));
+                }
             }
         }
         return json;

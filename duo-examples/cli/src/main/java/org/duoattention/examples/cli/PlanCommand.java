@@ -43,8 +43,8 @@ import tools.jackson.databind.node.ObjectNode;
         mixinStandardHelpOptions = true,
         sortOptions = false,
         description = {
-            "Says how long a context fits in a memory, and what takes how many bytes of it. Nothing is allocated; the bytes"
-                    + " are those that a session then takes, without the Java heap.",
+            "Says how long a context fits in a memory, and what takes how many bytes of it. Neither weights nor caches are made;"
+                    + " the bytes are those that a session with the default rollback margin then takes, without the Java heap.",
             "Retrieval heads, as many as --retrieval says, are spread evenly over the layers."
         })
 final class PlanCommand implements Callable<Integer> {
@@ -153,7 +153,7 @@ final class PlanCommand implements Callable<Integer> {
                 throw new DuoException("--memory " + memory + " bytes do not hold the weights of " + name
                         + ", which take " + weightBytes + " bytes; give more, or choose smaller --weights");
             }
-            SessionBuilder sessions = plan.session(duo, planner, chosen).rollbackMargin(0);
+            SessionBuilder sessions = plan.session(duo, planner, chosen);
             SessionPlan longest = planner.longest(sessions, plan.leastContext(), left);
             Bytes bytes = Bytes.of(weightBytes, longest, other);
             String label = source.map(PlanCommand::label).orElse(format.label());

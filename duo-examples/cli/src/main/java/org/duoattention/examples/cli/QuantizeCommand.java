@@ -24,7 +24,7 @@ import picocli.CommandLine.Option;
         sortOptions = false,
         description = {
             "Writes a copy of a checkpoint with weights of 4 or 8 bits, in the pack-quantized format of compressed-tensors,"
-                    + " which vLLM and transformers read too.",
+                    + " which is that of vLLM and transformers (not tried there).",
             "Each group of weights gets the scale that makes its squared error least. The checkpoint appears when it is"
                     + " complete; an interrupted run leaves nothing behind."
         })

@@ -167,6 +167,7 @@ class BadInputTest {
                 bad(BENCH + "--backend cpu --device 0", "Backend cpu", "'device'"),
                 bad(BENCH + "--peer nonsense", "nonsense", "llama.cpp", "jlama"),
                 bad(BENCH + "--peer jlama --weights int8", "jlama", "int8", "int4"),
+                bad(BENCH + "--peer-depth 4096", "--peer-depth 4096", "--peer"),
                 bad("eval", "subcommand"),
                 bad("eval sing", "sing"),
                 bad(PERPLEXITY + "--policy nonsense", "nonsense", "full", "duo", "streaming"),

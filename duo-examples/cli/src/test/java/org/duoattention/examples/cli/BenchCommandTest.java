@@ -8,8 +8,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.duoattention.api.tensor.BlockFormat;
+import org.duoattention.core.model.ModelConfig;
+import org.duoattention.core.session.Planner;
+import org.duoattention.examples.cli.synthetic.Shapes;
+import org.duoattention.examples.cli.synthetic.WeightFormat;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -188,5 +195,36 @@ class BenchCommandTest {
         assertThat(bench("--policies duo --depths 0 --prefill none --sink 2147483647 --recent 2147483647")
                         .sentence())
                 .contains("bytes", "available");
+    }
+
+    /** A peer keeps a full cache for each of its settings, while ours is a half of one. */
+    @Test
+    void aPeerForWhichNoMemoryIsLeftIsRefusedBeforeItIsInstalled() {
+        ModelConfig config = Shapes.of(shape.toString());
+        WeightFormat weights = WeightFormat.of("int4").orElseThrow();
+        long available;
+        try (Planner planner = Wiring.duo()
+                .planner(config, weights.requirements("tiny", config, BlockFormat.F16), Optional.empty(), Map.of())) {
+            available = planner.device().availableBytes();
+        }
+        // In F16 a token takes 256 bytes in a full cache.
+        long depth = Math.min(1 << 30, available / 256);
+        for (String peer : List.of("llama.cpp", "jlama")) {
+            assertThat(bench("--peer " + peer + " --weights int4 --policies duo --depths " + depth + " --peer-depth "
+                                    + depth + " --prefill none")
+                            .sentence())
+                    .contains("--peer " + peer, "bytes", "left", "--peer-depth");
+        }
+    }
+
+    @Test
+    void rowsSayWhenStreamingHeadsAreStoredInAnotherWay() {
+        JsonNode rows = bench("--policies full,duo --kv int8 --streaming-kv f16 --depths 8 --prefill none --json -")
+                .ok()
+                .json()
+                .path("rows");
+        assertThat(rows.get(0).has("setting")).isFalse();
+        assertThat(rows.get(1).path("setting").asString()).isEqualTo("streaming kv f16");
+        assertThat(rows.get(1).has("bestSetting")).isFalse();
     }
 }

@@ -72,11 +72,7 @@ class PlanCommandTest {
                     .isEqualTo(bytes.path("weights").asLong());
             long idle = model.device().allocatedBytes();
             assertThat(idle).isEqualTo(bytes.path("other").asLong());
-            var builder = model.session()
-                    .policy(policy)
-                    .chunk(CHUNK)
-                    .maxContext(tokens)
-                    .rollbackMargin(0);
+            var builder = model.session().policy(policy).chunk(CHUNK).maxContext(tokens);
             if (policy.equals("duo")) {
                 builder.heads(EvenHeads.mask(model.shape(), retrieval));
             }
@@ -108,8 +104,7 @@ class PlanCommandTest {
                 .planner(config, format.requirements("shape", config, BlockFormat.F16), Optional.empty(), Map.of())) {
             var builder = planner.session()
                     .policy(policy)
-                    .kv(KvType.parse(kv).format(config.shape().headDim()))
-                    .rollbackMargin(0);
+                    .kv(KvType.parse(kv).format(config.shape().headDim()));
             if (policy.equals("duo")) {
                 builder.heads(EvenHeads.mask(config.shape(), retrieval));
             }
@@ -130,6 +125,24 @@ class PlanCommandTest {
             SessionPlan longer = builder.maxContext(tokens + 1).plan();
             assertThat(longer.kvBytes() + longer.activationBytes())
                     .isGreaterThan(memory - bytes.path("weights").asLong());
+        }
+    }
+
+    /** Half of the heads leave a little more than half of the bytes, a quarter a little more than a quarter. */
+    @ParameterizedTest
+    @CsvSource({"0.5, 1.98", "0.25, 3.9"})
+    void streamingHeadsShrinkACacheOf128KTokens(double retrieval, double factor) {
+        ModelConfig config = Shapes.of("llama-3.2-1b");
+        WeightFormat format = WeightFormat.of("int4").orElseThrow();
+        try (Planner planner = Duo.create()
+                .planner(config, format.requirements("shape", config, BlockFormat.F16), Optional.empty(), Map.of())) {
+            var builder = planner.session().maxContext(131_072);
+            long full = builder.policy("full").plan().kvBytes();
+            long duo = builder.policy("duo")
+                    .heads(EvenHeads.mask(config.shape(), retrieval))
+                    .plan()
+                    .kvBytes();
+            assertThat((double) full / duo).isBetween(factor, 1 / retrieval);
         }
     }
 
@@ -167,7 +180,6 @@ class PlanCommandTest {
                     .streamingKv(KvType.parse("f16").format(headDim))
                     .chunk(CHUNK)
                     .maxContext(json.path("maxTokens").asLong())
-                    .rollbackMargin(0)
                     .open()) {
                 assertThat(session.kvBytes())
                         .isEqualTo(bytes.path("retrievalKv").asLong()

@@ -6,6 +6,7 @@ import org.duoattention.api.backend.SlabSpec;
 import org.duoattention.api.cache.Retention;
 import org.duoattention.api.cache.SlabPlan;
 import org.duoattention.api.model.ModelShape;
+import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.cache.HybridCache;
 import org.duoattention.core.cache.KvType;
 import org.duoattention.core.prefill.ChunkPlan;
@@ -15,6 +16,9 @@ import org.jspecify.annotations.Nullable;
 
 /** This library under one cache policy, with one storage of keys and values. Caches are made when they are needed and belong to the contender. */
 public final class OwnContender implements Contender {
+    /** What its rows call the engine. */
+    public static final String ENGINE = "duo";
+
     private static final int WARM_UP_STEPS = 32;
     private static final int WARM_UP_ROWS = 16;
     private static final long WARM_UP_NANOS = 10_000_000_000L;
@@ -61,12 +65,21 @@ public final class OwnContender implements Contender {
         this.model = new WorkModel(engine.config(), engine.format().matrices().rowBytes(ROW) / (double) ROW, heads);
         this.weightBytes = engine.weightBytes();
         this.identity = new Identity(
-                "duo",
+                ENGINE,
                 engine.format().label(),
                 KvType.name(plan.options().kv(), shape.headDim()),
                 plan.options().policy(),
                 (double) full / ((long) shape.layers() * shape.kvHeads()),
-                "");
+                setting(plan, shape.headDim()));
+    }
+
+    /** How streaming heads are stored, if there are any and it is not as the others. */
+    private static String setting(SessionPlan plan, int headDim) {
+        BlockFormat streaming = plan.options().streamingKv();
+        boolean differs = plan.cache().plan().slabs().stream()
+                .anyMatch(slab -> !(slab.retention() instanceof Retention.All)
+                        && !streaming.equals(plan.options().kv()));
+        return differs ? "streaming kv " + KvType.name(streaming, headDim) : "";
     }
 
     private SessionPlan plan(int context, int margin) {

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.LongConsumer;
 import java.util.stream.Stream;
 import org.duoattention.api.model.ModelShape;
 import org.duoattention.core.DuoException;
@@ -58,10 +59,18 @@ public final class Jlama implements Peer {
      * Installs Jlama if that has not happened yet.
      *
      * @param threads threads that it may use
+     * @param longest most tokens in a cache
+     * @param memory given the bytes that the weights and caches of its two processes take, before anything else happens; may throw
      * @param log told what takes long
      * @throws DuoException when Maven is missing, or the shape or format is not supported
      */
-    public static Jlama start(ModelConfig config, WeightFormat weights, int threads, Consumer<String> log) {
+    public static Jlama start(
+            ModelConfig config,
+            WeightFormat weights,
+            int threads,
+            int longest,
+            LongConsumer memory,
+            Consumer<String> log) {
         String type = switch (weights.label()) {
             case "int4" -> "Q4";
             case "f16", "bf16" -> "BF16";
@@ -70,6 +79,7 @@ public final class Jlama implements Peer {
                         + ", for which it has no matrix product");
         };
         check(config);
+        memory.accept(2 * (weightBytes(config, type) + kvBytes(config, context(config, longest))));
         return new Jlama(config, type, threads, log, install(log));
     }
 
@@ -120,9 +130,13 @@ public final class Jlama implements Peer {
         }
     }
 
+    private static int context(ModelConfig config, int longest) {
+        return Math.addExact(longest, SPARE_TOKENS + 2 * config.shape().kvHeads());
+    }
+
     @Override
     public List<Contender> contenders(int deepest, int longest) {
-        int context = Math.addExact(longest, SPARE_TOKENS + 2 * config.shape().kvHeads());
+        int context = context(config, longest);
         List<Contender> contenders = new ArrayList<>();
         for (boolean pureJava : List.of(true, false)) {
             PeerProcess process = launch(pureJava, context);
@@ -205,20 +219,32 @@ public final class Jlama implements Peer {
 
     /** Bytes of an element of a matrix: Q4 has a scale in F32 for 32 elements. */
     double bytesPerWeight() {
+        return bytesPerWeight(type);
+    }
+
+    private static double bytesPerWeight(String type) {
         return type.equals("Q4") ? 0.5 + (double) Float.BYTES / BLOCK : 2;
     }
 
     /** Bytes of all weights. */
     long weightBytes() {
+        return weightBytes(config, type);
+    }
+
+    private static long weightBytes(ModelConfig config, String type) {
         double bytes = 0;
         for (ModelTensors.Entry entry : ModelTensors.of(config)) {
-            bytes += entry.elements() * (entry.isMatrix() ? bytesPerWeight() : Float.BYTES);
+            bytes += entry.elements() * (entry.isMatrix() ? bytesPerWeight(type) : Float.BYTES);
         }
         return Math.round(bytes);
     }
 
     /** Bytes of a cache, which is in F32. */
     long kvBytes(int tokens) {
+        return kvBytes(config, tokens);
+    }
+
+    private static long kvBytes(ModelConfig config, int tokens) {
         return 2L
                 * Float.BYTES
                 * tokens

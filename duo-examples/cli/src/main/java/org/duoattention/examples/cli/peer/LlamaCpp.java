@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.LongConsumer;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.model.ModelConfig;
 import org.duoattention.examples.cli.bench.Contender;
@@ -46,15 +47,24 @@ public final class LlamaCpp implements Peer {
      * Installs llama.cpp if that has not happened yet, writes the weights and loads them.
      *
      * @param threads threads that it may use
+     * @param longest most tokens in a cache
+     * @param memory given the bytes that its weights and the caches of its settings take, before anything else happens; may throw
      * @param log told what takes long
      * @throws DuoException when node or the package is missing, the shape or format is not supported, or the disk is
      *     full
      */
-    public static LlamaCpp start(ModelConfig config, WeightFormat weights, int threads, Consumer<String> log) {
+    public static LlamaCpp start(
+            ModelConfig config,
+            WeightFormat weights,
+            int threads,
+            int longest,
+            LongConsumer memory,
+            Consumer<String> log) {
         GgmlType type = GgmlType.of(weights)
                 .orElseThrow(() -> new DuoException(
                         "--peer llama.cpp is measured with --weights f16, int8 or int4, not " + weights.label()));
         GgufShapeFile gguf = new GgufShapeFile(config, type);
+        memory.accept(gguf.tensorBytes() + LlamaCppContender.cacheBytes(config.shape(), longest));
         PeerHome home = install(log);
         try {
             Path temporary = Files.createTempDirectory("duo-peer-");

@@ -3,6 +3,7 @@ package org.duoattention.examples.cli.peer;
 import java.util.ArrayList;
 import java.util.List;
 import org.duoattention.api.model.ModelShape;
+import org.duoattention.examples.cli.bench.Benchmark;
 import org.duoattention.examples.cli.bench.Contender;
 import org.duoattention.examples.cli.bench.Span;
 import org.duoattention.examples.cli.bench.Work;
@@ -18,6 +19,7 @@ public final class LlamaCppContender implements Contender {
     private static final int LONGEST_WALK = 1024;
 
     private static final String F16 = "f16";
+    private static final String Q8_0 = "q8_0";
 
     private final LlamaCpp peer;
     private final boolean flashAttention;
@@ -36,8 +38,7 @@ public final class LlamaCppContender implements Contender {
         this.deepest = deepest;
         this.context = context;
         ModelShape shape = peer.config().shape();
-        double elementBytes = kv.equals(F16) ? 2 : 34.0 / 32;
-        this.tokenBytes = 2.0 * shape.headDim() * elementBytes;
+        this.tokenBytes = 2.0 * shape.headDim() * elementBytes(kv);
         long heads = (long) shape.layers() * shape.kvHeads();
         this.model = new WorkModel(
                 peer.config(), peer.bytesPerWeight(), List.of(new WorkModel.Heads(heads, Long.MAX_VALUE, tokenBytes)));
@@ -54,7 +55,17 @@ public final class LlamaCppContender implements Contender {
         return List.of(
                 new LlamaCppContender(peer, true, F16, deepest, context),
                 new LlamaCppContender(peer, false, F16, deepest, context),
-                new LlamaCppContender(peer, true, "q8_0", deepest, context));
+                new LlamaCppContender(peer, true, Q8_0, deepest, context));
+    }
+
+    private static double elementBytes(String kv) {
+        return kv.equals(F16) ? 2 : 34.0 / 32;
+    }
+
+    /** Bytes of the caches of all settings, which are kept until the end. */
+    static long cacheBytes(ModelShape shape, int longest) {
+        double perToken = 2.0 * shape.layers() * shape.kvWidth() * (2 * elementBytes(F16) + elementBytes(Q8_0));
+        return (long) (perToken * Math.addExact(longest, SPARE_TOKENS));
     }
 
     @Override
@@ -117,9 +128,7 @@ public final class LlamaCppContender implements Contender {
                 .path("seconds")
                 .forEach(step -> seconds.add(step.asDouble()));
         truncate(depth);
-        double[] sorted =
-                seconds.stream().mapToDouble(Double::doubleValue).sorted().toArray();
-        return sorted[sorted.length / 2];
+        return Benchmark.median(seconds);
     }
 
     private void truncate(int wanted) {
