@@ -45,7 +45,7 @@ abstract class QuantizedCacheTopic extends BackendTopic {
         return new SlabRun(rig, spec, PrefillMode.UPSTREAM, 0);
     }
 
-    /** Every head dim with every group of heads and both formats; the formats' groups take turns. */
+    /** Every common head dim with every group of heads and both formats, the formats' groups in turns, and the {@link #others}. */
     static Stream<Arguments> shapes() {
         List<Arguments> shapes = new ArrayList<>();
         for (int dim : new int[] {32, 64, 128}) {
@@ -59,7 +59,22 @@ abstract class QuantizedCacheTopic extends BackendTopic {
                 }
             }
         }
-        return shapes.stream();
+        return Stream.concat(shapes.stream(), others());
+    }
+
+    /**
+     * Head dims that are no powers of two, whose one group ends within vectors, tiles and panels that the common dims fill;
+     * groups that are no multiple of a vector; and heads of 256, the largest of the models that are known. Fewer than of the
+     * common dims, as what depends on the group of heads is seen there.
+     */
+    private static Stream<Arguments> others() {
+        return Stream.of(
+                Arguments.of(80, 1, new BlockFormat.Grouped(8, 80, true, DType.F16)),
+                Arguments.of(80, 8, new BlockFormat.Grouped(4, 20, true, DType.F16)),
+                Arguments.of(96, 4, new BlockFormat.Grouped(4, 96, true, DType.F16)),
+                Arguments.of(112, 4, new BlockFormat.Grouped(8, 112, true, DType.F16)),
+                Arguments.of(256, 1, new BlockFormat.Grouped(8, 256, true, DType.F16)),
+                Arguments.of(256, 4, new BlockFormat.Grouped(4, 64, true, DType.F16)));
     }
 
     @ParameterizedTest(name = "head dim {0}, {1} query heads per KV head, {2}")
