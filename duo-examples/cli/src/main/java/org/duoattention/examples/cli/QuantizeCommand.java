@@ -31,6 +31,8 @@ import picocli.CommandLine.Option;
 final class QuantizeCommand implements Callable<Integer> {
     private static final int DEFAULT_GROUP = 128;
     private static final int PROGRESS_LINES = 10;
+    /** With so many bits it pays to calibrate. */
+    private static final int ROUGH_BITS = 4;
 
     private final Console console;
 
@@ -115,6 +117,12 @@ final class QuantizeCommand implements Callable<Integer> {
                             .put("targetBytes", quantizer.targetBytes())
                             .put("seconds", seconds),
                     console);
+        }
+        if (text.isEmpty() && settings.linears().bits() == ROUGH_BITS && !quiet) {
+            console.err()
+                    .println(
+                            "rounded to nearest, which loses most with 4 bits: --calibrate FILE keeps more, and so does"
+                                    + " --calibrate self, which needs no text; 'duo eval perplexity' measures what is lost");
         }
         return ExitCode.OK;
     }
