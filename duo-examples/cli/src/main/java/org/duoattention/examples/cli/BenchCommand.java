@@ -231,7 +231,7 @@ final class BenchCommand implements Callable<Integer> {
      * Refuses, before anything is made, what does not fit: the weights with the caches of the deepest decode, which lie
      * beside each other, or with the cache of the longest prefill.
      *
-     * @return bytes that are left then
+     * @return bytes that are left in the fuller of the two cases
      */
     private long requireMemory(Duo duo, Planner planner, List<CacheChoice> caches, List<Span> spans) {
         long available = planner.device().availableBytes();
@@ -244,12 +244,14 @@ final class BenchCommand implements Callable<Integer> {
         int longest = spans.stream().mapToInt(Span::end).max().orElse(0);
         long left = available - engine;
         long together = 0;
+        long longestAlone = 0;
         for (CacheChoice cache : caches) {
             SessionBuilder sessions = sessions(duo, planner, cache);
             long alone = OwnContender.cacheBytes(sessions, plan.leastContext(), longest, 0);
             if (longest > 0 && alone > left) {
                 throw tooLarge("--prefill " + longest + " with the cache of " + cache.text(), alone, engine, available);
             }
+            longestAlone = Math.max(longestAlone, longest > 0 ? alone : 0);
             together = Math.addExact(
                     together,
                     OwnContender.cacheBytes(sessions, plan.leastContext(), (long) deepest() + tokens, tokens));
@@ -258,16 +260,15 @@ final class BenchCommand implements Callable<Integer> {
             String names = caches.stream().map(CacheChoice::text).collect(Collectors.joining(","));
             throw tooLarge("--depths " + deepest() + " with the caches of " + names, together, engine, available);
         }
-        return left - together;
+        return left - Math.max(together, longestAlone);
     }
 
     /** A peer has no limit of its own: what does not fit would be swapped, or end with the whole machine out of memory. */
     private void requirePeerMemory(long bytes, long left) {
         if (bytes > left) {
             throw new DuoException("--peer " + peer + " takes " + bytes + " bytes for its weights and the caches of its"
-                    + " settings, " + left + " are left beside ours; choose a smaller --peer-depth, which is "
-                    + peerDepth
-                    + ", fewer --depths or a smaller shape");
+                    + " settings, " + left + " are left beside ours; choose a smaller --peer-depth (" + peerDepth
+                    + "), fewer --depths or a smaller shape");
         }
     }
 
