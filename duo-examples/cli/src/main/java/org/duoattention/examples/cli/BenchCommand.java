@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.Callable;
-import java.util.function.LongConsumer;
 import java.util.stream.Collectors;
 import org.duoattention.api.tensor.BlockFormat;
 import org.duoattention.core.DuoException;
@@ -183,11 +182,17 @@ final class BenchCommand implements Callable<Integer> {
         try (Planner planner = duo.planner(
                 config, weights.requirements(name, config, BlockFormat.F16), backend.id(), backend.options())) {
             long left = requireMemory(duo, planner, caches, spans);
-            try (Peer other = startPeer(config, longest(spans), left);
-                    OwnEngine engine = new OwnEngine(planner, weights, plan.chunk())) {
-                device = planner.device().description();
-                List<Contender> peers = other == null ? List.of() : other.contenders(peerDepth, longest(spans));
-                result = run(duo, planner, engine, caches, peers, spans);
+            try (Peer other = peer(config)) {
+                List<Contender> peers = List.of();
+                if (other != null) {
+                    int longest = longest(spans);
+                    requirePeerMemory(other.bytes(longest), left);
+                    peers = other.contenders(peerDepth, longest);
+                }
+                try (OwnEngine engine = new OwnEngine(planner, weights, plan.chunk())) {
+                    device = planner.device().description();
+                    result = run(duo, planner, engine, caches, peers, spans);
+                }
             }
         }
         print(name, result, json.console(console).out());
@@ -195,14 +200,13 @@ final class BenchCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
-    private @Nullable Peer startPeer(ModelConfig config, int longest, long left) {
+    private @Nullable Peer peer(ModelConfig config) {
         if (peer == null) {
             return null;
         }
-        LongConsumer memory = bytes -> requirePeerMemory(bytes, left);
         return peer.equals(JLAMA)
-                ? Jlama.start(config, weights, THREADS, longest, memory, this::say)
-                : LlamaCpp.start(config, weights, THREADS, longest, memory, this::say);
+                ? Jlama.of(config, weights, THREADS, this::say)
+                : LlamaCpp.of(config, weights, THREADS, this::say);
     }
 
     private List<CacheChoice> caches() {

@@ -7,7 +7,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
-import java.util.function.LongConsumer;
 import java.util.stream.Stream;
 import org.duoattention.api.model.ModelShape;
 import org.duoattention.core.DuoException;
@@ -43,34 +42,24 @@ public final class Jlama implements Peer {
     private final String type;
     private final int threads;
     private final Consumer<String> log;
-    private final PeerHome home;
     private final List<PeerProcess> processes = new ArrayList<>();
     private @Nullable Path temporary;
 
-    private Jlama(ModelConfig config, String type, int threads, Consumer<String> log, PeerHome home) {
+    private Jlama(ModelConfig config, String type, int threads, Consumer<String> log) {
         this.config = config;
         this.type = type;
         this.threads = threads;
         this.log = log;
-        this.home = home;
     }
 
     /**
-     * Installs Jlama if that has not happened yet.
+     * Jlama for a shape; nothing is started yet.
      *
      * @param threads threads that it may use
-     * @param longest most tokens in a cache
-     * @param memory given the bytes that the weights and caches of its two processes take, before anything else happens; may throw
      * @param log told what takes long
-     * @throws DuoException when Maven is missing, or the shape or format is not supported
+     * @throws DuoException when the shape or format is not supported
      */
-    public static Jlama start(
-            ModelConfig config,
-            WeightFormat weights,
-            int threads,
-            int longest,
-            LongConsumer memory,
-            Consumer<String> log) {
+    public static Jlama of(ModelConfig config, WeightFormat weights, int threads, Consumer<String> log) {
         String type = switch (weights.label()) {
             case "int4" -> "Q4";
             case "f16", "bf16" -> "BF16";
@@ -79,8 +68,7 @@ public final class Jlama implements Peer {
                         + ", for which it has no matrix product");
         };
         check(config);
-        memory.accept(2 * (weightBytes(config, type) + kvBytes(config, context(config, longest))));
-        return new Jlama(config, type, threads, log, install(log));
+        return new Jlama(config, type, threads, log);
     }
 
     private static void check(ModelConfig config) {
@@ -101,7 +89,7 @@ public final class Jlama implements Peer {
         }
     }
 
-    private static PeerHome install(Consumer<String> log) {
+    private PeerHome install() {
         PeerHome home = PeerHome.of(NAME, "jlama-" + VERSION);
         try {
             Path jars = home.folder().resolve(JARS);
@@ -130,16 +118,28 @@ public final class Jlama implements Peer {
         }
     }
 
-    private static int context(ModelConfig config, int longest) {
+    /** In each of its two processes. */
+    @Override
+    public long bytes(int longest) {
+        return 2 * (weightBytes() + kvBytes(context(longest)));
+    }
+
+    private int context(int longest) {
         return Math.addExact(longest, SPARE_TOKENS + 2 * config.shape().kvHeads());
     }
 
+    /**
+     * Makes the weights.
+     *
+     * @throws DuoException when Maven is missing
+     */
     @Override
     public List<Contender> contenders(int deepest, int longest) {
-        int context = context(config, longest);
+        PeerHome home = install();
+        int context = context(longest);
         List<Contender> contenders = new ArrayList<>();
         for (boolean pureJava : List.of(true, false)) {
-            PeerProcess process = launch(pureJava, context);
+            PeerProcess process = launch(home, pureJava, context);
             String operations = process.answer().path("operations").asString("");
             boolean isNative = operations.startsWith("Native");
             log.accept("jlama " + VERSION + " has made its weights: " + operations);
@@ -151,7 +151,7 @@ public final class Jlama implements Peer {
         return contenders;
     }
 
-    private PeerProcess launch(boolean pureJava, int context) {
+    private PeerProcess launch(PeerHome home, boolean pureJava, int context) {
         ModelShape shape = config.shape();
         ObjectNode argument = JsonMapper.shared()
                 .createObjectNode()
@@ -219,32 +219,20 @@ public final class Jlama implements Peer {
 
     /** Bytes of an element of a matrix: Q4 has a scale in F32 for 32 elements. */
     double bytesPerWeight() {
-        return bytesPerWeight(type);
-    }
-
-    private static double bytesPerWeight(String type) {
         return type.equals("Q4") ? 0.5 + (double) Float.BYTES / BLOCK : 2;
     }
 
     /** Bytes of all weights. */
     long weightBytes() {
-        return weightBytes(config, type);
-    }
-
-    private static long weightBytes(ModelConfig config, String type) {
         double bytes = 0;
         for (ModelTensors.Entry entry : ModelTensors.of(config)) {
-            bytes += entry.elements() * (entry.isMatrix() ? bytesPerWeight(type) : Float.BYTES);
+            bytes += entry.elements() * (entry.isMatrix() ? bytesPerWeight() : Float.BYTES);
         }
         return Math.round(bytes);
     }
 
     /** Bytes of a cache, which is in F32. */
     long kvBytes(int tokens) {
-        return kvBytes(config, tokens);
-    }
-
-    private static long kvBytes(ModelConfig config, int tokens) {
         return 2L
                 * Float.BYTES
                 * tokens

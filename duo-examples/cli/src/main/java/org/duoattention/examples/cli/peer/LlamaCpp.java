@@ -5,8 +5,8 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Consumer;
-import java.util.function.LongConsumer;
 import org.duoattention.core.DuoException;
 import org.duoattention.core.model.ModelConfig;
 import org.duoattention.examples.cli.bench.Contender;
@@ -30,58 +30,37 @@ public final class LlamaCpp implements Peer {
     private static final String NAME = "llama.cpp";
     private static final String ADVICE = "install Node.js 20 or newer";
 
-    private final Path temporary;
     private final GgufShapeFile gguf;
     private final GgmlType type;
     private final ModelConfig config;
+    private final int threads;
+    private final Consumer<String> log;
+    private @Nullable Path temporary;
     private @Nullable PeerProcess process;
 
-    private LlamaCpp(Path temporary, GgufShapeFile gguf, GgmlType type, ModelConfig config) {
-        this.temporary = temporary;
+    private LlamaCpp(GgufShapeFile gguf, GgmlType type, ModelConfig config, int threads, Consumer<String> log) {
         this.gguf = gguf;
         this.type = type;
         this.config = config;
+        this.threads = threads;
+        this.log = log;
     }
 
     /**
-     * Installs llama.cpp if that has not happened yet, writes the weights and loads them.
+     * llama.cpp for a shape; nothing is started yet.
      *
      * @param threads threads that it may use
-     * @param longest most tokens in a cache
-     * @param memory given the bytes that its weights and the caches of its settings take, before anything else happens; may throw
      * @param log told what takes long
-     * @throws DuoException when node or the package is missing, the shape or format is not supported, or the disk is
-     *     full
+     * @throws DuoException when the shape or format is not supported
      */
-    public static LlamaCpp start(
-            ModelConfig config,
-            WeightFormat weights,
-            int threads,
-            int longest,
-            LongConsumer memory,
-            Consumer<String> log) {
+    public static LlamaCpp of(ModelConfig config, WeightFormat weights, int threads, Consumer<String> log) {
         GgmlType type = GgmlType.of(weights)
                 .orElseThrow(() -> new DuoException(
                         "--peer llama.cpp is measured with --weights f16, int8 or int4, not " + weights.label()));
-        GgufShapeFile gguf = new GgufShapeFile(config, type);
-        memory.accept(gguf.tensorBytes() + LlamaCppContender.cacheBytes(config.shape(), longest));
-        PeerHome home = install(log);
-        try {
-            Path temporary = Files.createTempDirectory("duo-peer-");
-            LlamaCpp peer = new LlamaCpp(temporary, gguf, type, config);
-            try {
-                peer.launch(home, threads, log);
-                return peer;
-            } catch (IOException | RuntimeException | Error e) {
-                peer.close();
-                throw e;
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        return new LlamaCpp(new GgufShapeFile(config, type), type, config, threads, log);
     }
 
-    private static PeerHome install(Consumer<String> log) {
+    private PeerHome install() {
         PeerHome home = PeerHome.of(NAME, PACKAGE);
         home.requireProgram("node", ADVICE);
         if (!Files.isDirectory(home.folder().resolve("node_modules").resolve("node-llama-cpp"))) {
@@ -96,14 +75,16 @@ public final class LlamaCpp implements Peer {
         return home;
     }
 
-    private void launch(PeerHome home, int threads, Consumer<String> log) throws IOException {
-        long usable = Files.getFileStore(temporary).getUsableSpace();
+    private void launch(PeerHome home) throws IOException {
+        Path directory = Files.createTempDirectory("duo-peer-");
+        temporary = directory;
+        long usable = Files.getFileStore(directory).getUsableSpace();
         if (gguf.tensorBytes() > usable) {
-            throw new DuoException("--peer llama.cpp: the weights take " + gguf.tensorBytes() + " bytes, " + temporary
+            throw new DuoException("--peer llama.cpp: the weights take " + gguf.tensorBytes() + " bytes, " + directory
                     + " has room for " + usable + "; choose smaller weights, or another folder with"
                     + " DUO_OPTS=-Djava.io.tmpdir=DIR");
         }
-        Path model = temporary.resolve("model.gguf");
+        Path model = directory.resolve("model.gguf");
         log.accept("writing " + gguf.tensorBytes() + " bytes of random weights for llama.cpp");
         gguf.write(model);
         // A script finds its packages beside itself.
@@ -116,8 +97,8 @@ public final class LlamaCpp implements Peer {
                         model.toString(),
                         String.valueOf(threads),
                         String.valueOf(config.shape().vocabSize())),
-                temporary,
-                temporary.resolve("errors.txt"));
+                directory,
+                directory.resolve("errors.txt"));
         process = started;
         log.accept("llama.cpp " + started.answer().path("release").asString("") + " has loaded the weights");
     }
@@ -136,7 +117,23 @@ public final class LlamaCpp implements Peer {
     }
 
     @Override
+    public long bytes(int longest) {
+        return weightBytes() + LlamaCppContender.cacheBytes(config.shape(), longest);
+    }
+
+    /**
+     * Writes the weights and loads them.
+     *
+     * @throws DuoException when node or the package is missing, or the disk is full
+     */
+    @Override
     public List<Contender> contenders(int deepest, int longest) {
+        PeerHome home = install();
+        try {
+            launch(home);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
         return LlamaCppContender.all(this, deepest, longest);
     }
 
@@ -161,7 +158,7 @@ public final class LlamaCpp implements Peer {
 
     /** A file name for saved states. */
     Path stateFile() {
-        return temporary.resolve("state.bin");
+        return Objects.requireNonNull(temporary).resolve("state.bin");
     }
 
     @Override
@@ -170,11 +167,15 @@ public final class LlamaCpp implements Peer {
         if (running != null) {
             running.close();
         }
+        Path directory = temporary;
+        if (directory == null) {
+            return;
+        }
         try {
             for (String name : List.of("model.gguf", "errors.txt", "state.bin")) {
-                Files.deleteIfExists(temporary.resolve(name));
+                Files.deleteIfExists(directory.resolve(name));
             }
-            Files.deleteIfExists(temporary);
+            Files.deleteIfExists(directory);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
