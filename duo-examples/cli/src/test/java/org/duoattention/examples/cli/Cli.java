@@ -15,6 +15,9 @@ final class Cli {
     /** The checkpoint that the product embeds, as it lies in the build directory. */
     static final Path NANO = EmbeddedModel.open().directory();
 
+    /** Where checkpoints and texts from outside the project lie, which may be absent. */
+    static final Path SHARED = Path.of(System.getProperty("duo.shared", "../../../shared"));
+
     private Cli() {}
 
     /**

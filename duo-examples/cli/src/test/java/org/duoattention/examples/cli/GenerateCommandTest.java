@@ -172,10 +172,9 @@ class GenerateCommandTest {
     }
 
     private static Path shared() {
-        Path shared = Path.of(System.getProperty("duo.shared", "../../../shared"));
-        assumeThat(shared.resolve("models"))
+        assumeThat(Cli.SHARED.resolve("models"))
                 .as("known answers of small checkpoints are not there, so they are not compared")
                 .isDirectory();
-        return shared;
+        return Cli.SHARED;
     }
 }

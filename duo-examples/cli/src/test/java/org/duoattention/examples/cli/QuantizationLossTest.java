@@ -32,9 +32,7 @@ class QuantizationLossTest {
 
     @BeforeAll
     static void measureWithoutQuantising() throws IOException {
-        Path novel = Path.of(System.getProperty("duo.shared", "../../../shared"))
-                .resolve("text")
-                .resolve("perplexity.txt");
+        Path novel = Cli.SHARED.resolve("text").resolve("perplexity.txt");
         assumeThat(novel)
                 .as(
                         "the novel is not there, so the loss of quantising is not measured; set -Dduo.shared to the folder that has it")
